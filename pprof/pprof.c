@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * pprof.c - the profile builder. Samples, locations and functions are packed as they are added:
+ * pieces of one kind lie in one buffer, and the concatenated buffers are the profile. Only
+ * mappings stay structs until the end, because their flags may change.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "pprof.h"
+
+#define MAX_TYPES 64
+/* Entries of one sample or location: keeps packed sizes far below protobuf's 2 GiB. */
+#define MAX_ENTRIES ((size_t)1 << 24)
+
+struct pprof_profile {
+	struct pprof_strtab strtab;
+	struct pprof_buf types, samples, locations, functions;
+	Perftools__Profiles__Mapping *mappings;
+	uint64_t mapping_cnt, mapping_cap;
+	uint64_t location_cnt, function_cnt; /* ids given out are 1 to cnt */
+	size_t type_cnt;
+	int64_t *comments;
+	size_t comment_cnt;
+	Perftools__Profiles__ValueType period_type;
+	bool has_period;
+	int64_t period, time_ns, duration_ns, default_type;
+	/* scratch of pprof__add_sample and pprof__add_location, grown as needed */
+	void *scratch;
+	size_t scratch_bytes;
+};
+
+static int intern_type(struct pprof_profile *p, struct pprof_value_type type,
+		       Perftools__Profiles__ValueType *out)
+{
+	int err;
+
+	perftools__profiles__value_type__init(out);
+	err = pprof_strtab__id(&p->strtab, type.type, &out->type);
+	return err ? err : pprof_strtab__id(&p->strtab, type.unit, &out->unit);
+}
+
+static int add_type(struct pprof_profile *p, struct pprof_value_type type)
+{
+	Perftools__Profiles__Profile piece = PERFTOOLS__PROFILES__PROFILE__INIT;
+	Perftools__Profiles__ValueType vt, *vts = &vt;
+	int err = intern_type(p, type, &vt);
+
+	if (err)
+		return err;
+	piece.sample_type = &vts;
+	piece.n_sample_type = 1;
+	return pprof_buf__pack(&p->types, &piece);
+}
+
+int pprof__new(const struct pprof_value_type *types, size_t type_cnt, struct pprof_profile **out)
+{
+	struct pprof_profile *p;
+	int err;
+
+	*out = NULL;
+	if (!type_cnt || type_cnt > MAX_TYPES)
+		return -EINVAL;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	err = pprof_strtab__init(&p->strtab);
+	for (size_t i = 0; i < type_cnt && !err; i++)
+		err = add_type(p, types[i]);
+	if (err) {
+		pprof__free(p);
+		return err;
+	}
+	p->type_cnt = type_cnt;
+	*out = p;
+	return 0;
+}
+
+void pprof__free(struct pprof_profile *p)
+{
+	if (!p)
+		return;
+	pprof_strtab__free(&p->strtab);
+	pprof_buf__free(&p->types);
+	pprof_buf__free(&p->samples);
+	pprof_buf__free(&p->locations);
+	pprof_buf__free(&p->functions);
+	free(p->mappings);
+	free(p->comments);
+	free(p->scratch);
+	free(p);
+}
+
+void pprof__set_time(struct pprof_profile *p, int64_t time_ns, int64_t duration_ns)
+{
+	p->time_ns = time_ns;
+	p->duration_ns = duration_ns;
+}
+
+int pprof__set_period(struct pprof_profile *p, struct pprof_value_type type, int64_t period)
+{
+	Perftools__Profiles__ValueType vt;
+	int err = intern_type(p, type, &vt);
+
+	if (err)
+		return err;
+	p->period_type = vt;
+	p->period = period;
+	p->has_period = true;
+	return 0;
+}
+
+int pprof__set_default_sample_type(struct pprof_profile *p, const char *type)
+{
+	return pprof_strtab__id(&p->strtab, type, &p->default_type);
+}
+
+int pprof__add_comment(struct pprof_profile *p, const char *comment)
+{
+	int64_t id, *comments;
+	int err = pprof_strtab__id(&p->strtab, comment, &id);
+
+	if (err)
+		return err;
+	comments = reallocarray(p->comments, p->comment_cnt + 1, sizeof(*comments));
+	if (!comments)
+		return -ENOMEM;
+	comments[p->comment_cnt++] = id;
+	p->comments = comments;
+	return 0;
+}
+
+int pprof__add_mapping(struct pprof_profile *p, const struct pprof_mapping *m, uint64_t *id)
+{
+	Perftools__Profiles__Mapping *to;
+	int64_t filename, build_id;
+	int err;
+
+	if (p->mapping_cnt == p->mapping_cap) {
+		uint64_t cap = p->mapping_cap ? p->mapping_cap * 2 : 16;
+
+		to = reallocarray(p->mappings, cap, sizeof(*to));
+		if (!to)
+			return -ENOMEM;
+		p->mappings = to;
+		p->mapping_cap = cap;
+	}
+	err = pprof_strtab__id(&p->strtab, m->filename, &filename);
+	if (!err)
+		err = pprof_strtab__id(&p->strtab, m->build_id, &build_id);
+	if (err)
+		return err;
+	to = &p->mappings[p->mapping_cnt++];
+	perftools__profiles__mapping__init(to);
+	to->id = p->mapping_cnt;
+	to->memory_start = m->start;
+	to->memory_limit = m->limit;
+	to->file_offset = m->file_offset;
+	to->filename = filename;
+	to->build_id = build_id;
+	*id = to->id;
+	return pprof__set_mapping_flags(p, to->id, m->has_functions, m->has_filenames,
+					m->has_line_numbers, m->has_inline_frames);
+}
+
+int pprof__set_mapping_flags(struct pprof_profile *p, uint64_t id, bool functions, bool filenames,
+			     bool line_numbers, bool inline_frames)
+{
+	Perftools__Profiles__Mapping *m;
+
+	if (!id || id > p->mapping_cnt)
+		return -EINVAL;
+	m = &p->mappings[id - 1];
+	m->has_functions = functions;
+	m->has_filenames = filenames;
+	m->has_line_numbers = line_numbers;
+	m->has_inline_frames = inline_frames;
+	return 0;
+}
+
+int pprof__add_function(struct pprof_profile *p, const struct pprof_function *f, uint64_t *id)
+{
+	Perftools__Profiles__Profile piece = PERFTOOLS__PROFILES__PROFILE__INIT;
+	Perftools__Profiles__Function fn = PERFTOOLS__PROFILES__FUNCTION__INIT, *fns = &fn;
+	const char *system_name = f->system_name ? f->system_name : f->name;
+	int err;
+
+	fn.id = p->function_cnt + 1;
+	fn.start_line = f->start_line;
+	err = pprof_strtab__id(&p->strtab, f->name, &fn.name);
+	if (!err)
+		err = pprof_strtab__id(&p->strtab, system_name, &fn.system_name);
+	if (!err)
+		err = pprof_strtab__id(&p->strtab, f->filename, &fn.filename);
+	if (err)
+		return err;
+	piece.function = &fns;
+	piece.n_function = 1;
+	err = pprof_buf__pack(&p->functions, &piece);
+	if (!err)
+		*id = ++p->function_cnt;
+	return err;
+}
+
+/* cnt messages and the array of pointers to them that protobuf-c wants, or NULL. */
+static void *scratch(struct pprof_profile *p, size_t cnt, size_t msg_bytes, void ***ptrs)
+{
+	size_t bytes = cnt * (msg_bytes + sizeof(void *));
+	char *msgs;
+
+	if (bytes > p->scratch_bytes) {
+		void *grown = realloc(p->scratch, bytes);
+
+		if (!grown)
+			return NULL;
+		p->scratch = grown;
+		p->scratch_bytes = bytes;
+	}
+	/* The pointers come last: messages are a multiple of 8 bytes long. */
+	msgs = p->scratch;
+	*ptrs = (void **)(msgs + cnt * msg_bytes);
+	for (size_t i = 0; i < cnt; i++)
+		(*ptrs)[i] = msgs + i * msg_bytes;
+	return msgs;
+}
+
+int pprof__add_location(struct pprof_profile *p, uint64_t mapping_id, uint64_t address,
+			const struct pprof_line *lines, size_t line_cnt, uint64_t *id)
+{
+	Perftools__Profiles__Profile piece = PERFTOOLS__PROFILES__PROFILE__INIT;
+	Perftools__Profiles__Location loc = PERFTOOLS__PROFILES__LOCATION__INIT, *locs = &loc;
+	Perftools__Profiles__Line *msgs;
+	void **ptrs = NULL;
+	int err;
+
+	if (mapping_id > p->mapping_cnt || line_cnt > MAX_ENTRIES)
+		return -EINVAL;
+	msgs = line_cnt ? scratch(p, line_cnt, sizeof(*msgs), &ptrs) : NULL;
+	if (line_cnt && !msgs)
+		return -ENOMEM;
+	for (size_t i = 0; i < line_cnt; i++) {
+		if (!lines[i].function_id || lines[i].function_id > p->function_cnt)
+			return -EINVAL;
+		perftools__profiles__line__init(&msgs[i]);
+		msgs[i].function_id = lines[i].function_id;
+		msgs[i].line = lines[i].line;
+	}
+	loc.id = p->location_cnt + 1;
+	loc.mapping_id = mapping_id;
+	loc.address = address;
+	loc.line = (Perftools__Profiles__Line **)ptrs;
+	loc.n_line = line_cnt;
+	piece.location = &locs;
+	piece.n_location = 1;
+	err = pprof_buf__pack(&p->locations, &piece);
+	if (!err)
+		*id = ++p->location_cnt;
+	return err;
+}
+
+static int intern_labels(struct pprof_profile *p, const struct pprof_label *labels, size_t cnt,
+			 Perftools__Profiles__Label *msgs)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < cnt && !err; i++) {
+		perftools__profiles__label__init(&msgs[i]);
+		err = pprof_strtab__id(&p->strtab, labels[i].key, &msgs[i].key);
+		if (err)
+			break;
+		if (labels[i].str) {
+			err = pprof_strtab__id(&p->strtab, labels[i].str, &msgs[i].str);
+			continue;
+		}
+		msgs[i].num = labels[i].num;
+		err = pprof_strtab__id(&p->strtab, labels[i].num_unit, &msgs[i].num_unit);
+	}
+	return err;
+}
+
+int pprof__add_sample(struct pprof_profile *p, const uint64_t *location_ids, size_t location_cnt,
+		      const int64_t *values, const struct pprof_label *labels, size_t label_cnt)
+{
+	Perftools__Profiles__Profile piece = PERFTOOLS__PROFILES__PROFILE__INIT;
+	Perftools__Profiles__Sample sample = PERFTOOLS__PROFILES__SAMPLE__INIT, *samples = &sample;
+	Perftools__Profiles__Label *msgs;
+	void **ptrs = NULL;
+	int err;
+
+	if (location_cnt > MAX_ENTRIES || label_cnt > MAX_ENTRIES)
+		return -EINVAL;
+	for (size_t i = 0; i < location_cnt; i++)
+		if (!location_ids[i] || location_ids[i] > p->location_cnt)
+			return -EINVAL;
+	msgs = label_cnt ? scratch(p, label_cnt, sizeof(*msgs), &ptrs) : NULL;
+	if (label_cnt && !msgs)
+		return -ENOMEM;
+	err = intern_labels(p, labels, label_cnt, msgs);
+	if (err)
+		return err;
+	/* protobuf-c's messages are not const, but packing only reads them. */
+	sample.location_id = (uint64_t *)location_ids;
+	sample.n_location_id = location_cnt;
+	sample.value = (int64_t *)values;
+	sample.n_value = p->type_cnt;
+	sample.label = (Perftools__Profiles__Label **)ptrs;
+	sample.n_label = label_cnt;
+	piece.sample = &samples;
+	piece.n_sample = 1;
+	return pprof_buf__pack(&p->samples, &piece);
+}
+
+static int pack_mappings(const struct pprof_profile *p, struct pprof_buf *out)
+{
+	Perftools__Profiles__Profile piece = PERFTOOLS__PROFILES__PROFILE__INIT;
+	int err = 0;
+
+	for (uint64_t i = 0; i < p->mapping_cnt && !err; i++) {
+		Perftools__Profiles__Mapping *m = &p->mappings[i];
+
+		piece.mapping = &m;
+		piece.n_mapping = 1;
+		err = pprof_buf__pack(out, &piece);
+	}
+	return err;
+}
+
+static int pack_tail(struct pprof_profile *p, struct pprof_buf *out)
+{
+	Perftools__Profiles__Profile piece = PERFTOOLS__PROFILES__PROFILE__INIT;
+
+	piece.time_nanos = p->time_ns;
+	piece.duration_nanos = p->duration_ns;
+	piece.period_type = p->has_period ? &p->period_type : NULL;
+	piece.period = p->period;
+	piece.comment = p->comments;
+	piece.n_comment = p->comment_cnt;
+	piece.default_sample_type = p->default_type;
+	return pprof_buf__pack(out, &piece);
+}
+
+/* path NULL: write to fd. */
+static int write_profile(struct pprof_profile *p, const char *path, int fd, bool gzip)
+{
+	struct pprof_buf mappings = {0}, tail = {0};
+	int err;
+
+	err = pack_mappings(p, &mappings);
+	if (!err)
+		err = pack_tail(p, &tail);
+	if (!err) {
+		const struct pprof_buf parts[] = {p->types,	p->samples,   mappings,
+						  p->locations, p->functions, p->strtab.packed,
+						  tail};
+		const size_t part_cnt = sizeof(parts) / sizeof(parts[0]);
+
+		err = path ? pprof_out__path(path, parts, part_cnt)
+			   : pprof_out__fd(fd, parts, part_cnt, gzip);
+	}
+	pprof_buf__free(&mappings);
+	pprof_buf__free(&tail);
+	return err;
+}
+
+int pprof__write_fd(struct pprof_profile *p, int fd, bool gzip)
+{
+	return write_profile(p, NULL, fd, gzip);
+}
+
+int pprof__write_path(struct pprof_profile *p, const char *path)
+{
+	return write_profile(p, path, -1, true);
+}
