@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * arena.c - memory that lives as long as a symbolizer, growing arrays, and the table of byte
+ * strings that images and files are found by. None of it is on the path of a repeated lookup.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "symbolize/internal.h"
+
+#define CHUNK_BYTES 65536
+
+struct pa_arena_chunk {
+	struct pa_arena_chunk *next;
+	size_t used, bytes;
+	uint64_t data[];
+};
+
+void *pa_arena__alloc(struct pa_arena *a, size_t bytes)
+{
+	struct pa_arena_chunk *c = a->chunks;
+	size_t room = CHUNK_BYTES;
+	void *p;
+
+	if (bytes > SIZE_MAX / 2)
+		return NULL;
+	bytes = (bytes + 7) & ~(size_t)7;
+	if (!c || c->bytes - c->used < bytes) {
+		if (bytes > room)
+			room = bytes;
+		c = calloc(1, sizeof(*c) + room);
+		if (!c)
+			return NULL;
+		c->bytes = room;
+		/* A large piece goes behind the chunk in use, whose room is still wanted. */
+		if (a->chunks && room > CHUNK_BYTES) {
+			c->next = a->chunks->next;
+			a->chunks->next = c;
+		} else {
+			c->next = a->chunks;
+			a->chunks = c;
+		}
+	}
+	p = (char *)c->data + c->used;
+	c->used += bytes;
+	return p;
+}
+
+char *pa_arena__strndup(struct pa_arena *a, const char *s, size_t bytes)
+{
+	char *p = pa_arena__alloc(a, bytes + 1);
+
+	if (p)
+		memcpy(p, s, bytes);
+	return p;
+}
+
+void pa_arena__free(struct pa_arena *a)
+{
+	while (a->chunks) {
+		struct pa_arena_chunk *c = a->chunks;
+
+		a->chunks = c->next;
+		free(c);
+	}
+}
+
+int pa_grow(void **array, size_t cnt, size_t *cap, size_t element_bytes)
+{
+	size_t more = *cap ? *cap * 2 : 64;
+	void *p;
+
+	if (cnt < *cap)
+		return 0;
+	if (more > SIZE_MAX / element_bytes)
+		return -ENOMEM;
+	p = realloc(*array, more * element_bytes);
+	if (!p)
+		return -ENOMEM;
+	*array = p;
+	*cap = more;
+	return 0;
+}
+
+struct pa_table_node {
+	struct pa_table_node *next;
+	void *value;
+	uint64_t hash;
+	size_t bytes;
+	uint8_t key[];
+};
+
+static uint64_t hash_bytes(const void *key, size_t bytes)
+{
+	const uint8_t *p = key;
+	uint64_t h = 0xcbf29ce484222325ull;
+
+	for (size_t i = 0; i < bytes; i++)
+		h = (h ^ p[i]) * 0x100000001b3ull;
+	return h ^ h >> 32;
+}
+
+static struct pa_table_node *table_find(const struct pa_table *t, const void *key, size_t bytes,
+					uint64_t hash)
+{
+	struct pa_table_node *n;
+
+	if (!t->bucket_cnt)
+		return NULL;
+	for (n = t->buckets[hash & (t->bucket_cnt - 1)]; n; n = n->next)
+		if (n->hash == hash && n->bytes == bytes && !memcmp(n->key, key, bytes))
+			return n;
+	return NULL;
+}
+
+void *pa_table__get(const struct pa_table *t, const void *key, size_t bytes)
+{
+	struct pa_table_node *n = table_find(t, key, bytes, hash_bytes(key, bytes));
+
+	return n ? n->value : NULL;
+}
+
+static int table_grow(struct pa_table *t)
+{
+	size_t cnt = t->bucket_cnt ? t->bucket_cnt * 2 : 64;
+	struct pa_table_node **buckets = calloc(cnt, sizeof(*buckets));
+
+	if (!buckets)
+		return -ENOMEM;
+	for (size_t i = 0; i < t->bucket_cnt; i++) {
+		struct pa_table_node *n = t->buckets[i], *next;
+
+		for (; n; n = next) {
+			next = n->next;
+			n->next = buckets[n->hash & (cnt - 1)];
+			buckets[n->hash & (cnt - 1)] = n;
+		}
+	}
+	free(t->buckets);
+	t->buckets = buckets;
+	t->bucket_cnt = cnt;
+	return 0;
+}
+
+int pa_table__set(struct pa_table *t, const void *key, size_t bytes, void *value)
+{
+	uint64_t hash = hash_bytes(key, bytes);
+	struct pa_table_node *n = table_find(t, key, bytes, hash);
+
+	if (n) {
+		n->value = value;
+		return 0;
+	}
+	if (t->cnt >= t->bucket_cnt && table_grow(t))
+		return -ENOMEM;
+	n = malloc(sizeof(*n) + bytes);
+	if (!n)
+		return -ENOMEM;
+	n->value = value;
+	n->hash = hash;
+	n->bytes = bytes;
+	memcpy(n->key, key, bytes);
+	n->next = t->buckets[hash & (t->bucket_cnt - 1)];
+	t->buckets[hash & (t->bucket_cnt - 1)] = n;
+	t->cnt++;
+	return 0;
+}
+
+void pa_table__free(struct pa_table *t)
+{
+	for (size_t i = 0; i < t->bucket_cnt; i++) {
+		struct pa_table_node *n = t->buckets[i], *next;
+
+		for (; n; n = next) {
+			next = n->next;
+			free(n);
+		}
+	}
+	free(t->buckets);
+	memset(t, 0, sizeof(*t));
+}

@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * elfsyms.c - the function symbols of one image as a sorted array of 16-byte entries over raw
+ * names. A symbol inside another (an entry point, a local label with a size) is the one that is
+ * found for its own bytes; `outer` leads from there to the function around it.
+ */
+#define _GNU_SOURCE
+#include <elf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "symbolize/internal.h"
+
+#define CHUNK_BYTES 49152  /* of a symbol table, read at a time; a multiple of 16 and 24 */
+#define NAME_CMP_BYTES 256 /* how much of two names is compared */
+#define NESTING_MAX 64
+#define PAGE_SLACK 65535ull /* the kernel maps whole pages, of at most 64 KiB */
+
+int pa_symbuild__append(struct pa_symbuild *b, const struct pa_rawsym *sym)
+{
+	if (b->cnt >= PA_SYMBOLS_MAX)
+		return -EFBIG;
+	if (pa_grow((void **)&b->raw, b->cnt, &b->cap, sizeof(*b->raw)))
+		return -ENOMEM;
+	b->raw[b->cnt++] = *sym;
+	return 0;
+}
+
+int pa_symbuild__names(struct pa_symbuild *b, const void *data, size_t bytes, uint32_t *at)
+{
+	size_t cap = b->names_cap;
+
+	if (bytes > PA_STRTAB_MAX_BYTES || b->names_bytes > 3ull * PA_STRTAB_MAX_BYTES)
+		return -EFBIG;
+	if (b->names_bytes + bytes > cap) {
+		char *p;
+
+		/* The first table is the big one: no room beyond it until it is needed. */
+		cap = cap ? cap * 2 : bytes;
+		if (cap < b->names_bytes + bytes)
+			cap = b->names_bytes + bytes;
+		p = realloc(b->names, cap);
+		if (!p)
+			return -ENOMEM;
+		b->names = p;
+		b->names_cap = cap;
+	}
+	memcpy(b->names + b->names_bytes, data, bytes);
+	*at = (uint32_t)b->names_bytes;
+	b->names_bytes += bytes;
+	return 0;
+}
+
+static bool is_mapping_symbol(const char *name)
+{
+	return name[0] == '$' && name[1] && strchr("adtx", name[1]) && (!name[2] || name[2] == '.');
+}
+
+static uint16_t rank_of(const char *name, unsigned bind, bool notype, bool sized)
+{
+	unsigned underscores = 0, bind_rank;
+
+	while (underscores < 31 && name[underscores] == '_')
+		underscores++;
+	bind_rank = bind == STB_LOCAL ? 0 : bind == STB_WEAK ? 1 : 2;
+	return (uint16_t)(!notype << 8 | sized << 7 | bind_rank << 5 | (31 - underscores));
+}
+
+/* Take one symbol of either class, where base is the place of its string table in b->names. */
+static int add_symbol(struct pa_symbuild *b, const struct pa_elf *e, const Elf64_Sym *sym,
+		      uint32_t base, uint64_t names_bytes)
+{
+	unsigned type = ELF64_ST_TYPE(sym->st_info);
+	const struct pa_elf_section *section = NULL;
+	struct pa_rawsym raw = {.addr = sym->st_value, .bytes = sym->st_size};
+	const char *name;
+
+	if (type != STT_FUNC && type != STT_GNU_IFUNC && type != STT_NOTYPE)
+		return 0;
+	if (sym->st_shndx == SHN_UNDEF || sym->st_name >= names_bytes)
+		return 0;
+	if (sym->st_shndx < e->section_cnt && sym->st_shndx < SHN_LORESERVE)
+		section = &e->sections[sym->st_shndx];
+	raw.notype = type == STT_NOTYPE;
+	if (!section && sym->st_shndx != SHN_XINDEX)
+		return 0;
+	if (raw.notype && (!section || !(section->flags & SHF_EXECINSTR)))
+		return 0;
+	name = b->names + base + sym->st_name;
+	if (!*name || (raw.notype && is_mapping_symbol(name)))
+		return 0;
+	if (e->machine == EM_ARM && !raw.notype)
+		raw.addr &= ~1ull;
+	raw.limit = UINT64_MAX;
+	if (section && section->addr <= UINT64_MAX - section->bytes)
+		raw.limit = section->addr + section->bytes;
+	raw.name = base + sym->st_name;
+	raw.rank = rank_of(name, ELF64_ST_BIND(sym->st_info), raw.notype, raw.bytes > 0);
+	return pa_symbuild__append(b, &raw);
+}
+
+static int add_chunk(struct pa_symbuild *b, const struct pa_elf *e, const char *chunk, size_t cnt,
+		     uint32_t base, uint64_t names_bytes)
+{
+	for (size_t i = 0; i < cnt; i++) {
+		Elf64_Sym sym;
+		Elf32_Sym sym32;
+		int err;
+
+		if (e->is_64) {
+			memcpy(&sym, chunk + i * sizeof(sym), sizeof(sym));
+		} else {
+			memcpy(&sym32, chunk + i * sizeof(sym32), sizeof(sym32));
+			sym = (Elf64_Sym){sym32.st_name,  sym32.st_info,  sym32.st_other,
+					  sym32.st_shndx, sym32.st_value, sym32.st_size};
+		}
+		err = add_symbol(b, e, &sym, base, names_bytes);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Add the functions of a symbol table. Damage ends the table; only -ENOMEM is an error. */
+static int add_table(struct pa_symbuild *b, const struct pa_elf *e,
+		     const struct pa_elf_section *table)
+{
+	size_t entry = e->is_64 ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym);
+	const struct pa_elf_section *strings;
+	void *names = NULL;
+	char *chunk = NULL;
+	uint64_t cnt;
+	uint32_t base;
+	int err;
+
+	if (!table || table->type == SHT_NOBITS || table->link >= e->section_cnt ||
+	    table->flags & SHF_COMPRESSED)
+		return 0;
+	strings = &e->sections[table->link];
+	if (strings->type != SHT_STRTAB || table->offset > e->bytes)
+		return 0;
+	err = pa_elf__load(e, strings, PA_STRTAB_MAX_BYTES - 1, &names);
+	if (!err)
+		err = pa_symbuild__names(b, names, strings->bytes + 1, &base);
+	free(names);
+	if (err)
+		return err == -ENOMEM ? err : 0;
+	chunk = malloc(CHUNK_BYTES);
+	if (!chunk)
+		return -ENOMEM;
+	cnt = table->bytes < e->bytes - table->offset ? table->bytes : e->bytes - table->offset;
+	cnt /= entry;
+	for (uint64_t i = 0; i < cnt && !err;) {
+		uint64_t n = CHUNK_BYTES / entry;
+
+		if (n > cnt - i)
+			n = cnt - i;
+		err = pa_elf__read(e, table->offset + i * entry, chunk, n * entry);
+		if (!err)
+			err = add_chunk(b, e, chunk, n, base, strings->bytes + 1);
+		i += n;
+	}
+	free(chunk);
+	return err == -ENOMEM ? err : 0;
+}
+
+static int compare_raw(const void *pa, const void *pb, void *ctx)
+{
+	const struct pa_rawsym *a = pa, *b = pb;
+	const char *names = ctx, *na, *nb;
+	size_t la, lb;
+	int c;
+
+	if (a->addr != b->addr)
+		return a->addr < b->addr ? -1 : 1;
+	if (a->rank != b->rank)
+		return a->rank < b->rank ? -1 : 1;
+	na = names + a->name;
+	nb = names + b->name;
+	la = strnlen(na, NAME_CMP_BYTES);
+	lb = strnlen(nb, NAME_CMP_BYTES);
+	if (la != lb)
+		return la < lb ? -1 : 1;
+	c = strncmp(nb, na, NAME_CMP_BYTES);
+	if (c)
+		return c;
+	return a->bytes < b->bytes ? -1 : a->bytes > b->bytes;
+}
+
+/* Keep of the symbols at one address the best, and those that reach further than a better one.
+ * Labels that lie in a function go. */
+static void drop_aliases(struct pa_symbuild *b)
+{
+	size_t kept = 0, i = 0;
+	uint64_t covered_to = 0;
+
+	while (i < b->cnt) {
+		size_t next = i, first = kept;
+		uint64_t addr = b->raw[i].addr, reach = 0;
+
+		while (next < b->cnt && b->raw[next].addr == addr)
+			next++;
+		for (size_t j = i; j < next; j++) {
+			struct pa_rawsym s = b->raw[j];
+
+			if (s.notype && s.addr < covered_to)
+				continue;
+			/* Those of lesser rank that reach no further are aliases of this one. */
+			while (kept > first && b->raw[kept - 1].bytes <= s.bytes)
+				kept--;
+			b->raw[kept++] = s;
+			if (!s.notype && s.bytes > reach)
+				reach = s.bytes;
+		}
+		if (addr <= UINT64_MAX - reach && addr + reach > covered_to)
+			covered_to = addr + reach;
+		i = next;
+	}
+	b->cnt = kept;
+}
+
+/* A symbol without a size ends at the next address that has one, or with its section. */
+static void set_sizes(struct pa_symbuild *b)
+{
+	uint64_t next = UINT64_MAX;
+
+	for (size_t i = b->cnt; i-- > 0;) {
+		struct pa_rawsym *s = &b->raw[i];
+
+		if (i + 1 < b->cnt && b->raw[i + 1].addr != s->addr)
+			next = b->raw[i + 1].addr;
+		if (!s->bytes) {
+			uint64_t end = next < s->limit ? next : s->limit;
+
+			s->bytes = end > s->addr && end != UINT64_MAX ? end - s->addr : 0;
+		}
+		if (s->bytes > UINT32_MAX)
+			s->bytes = UINT32_MAX;
+		if (s->bytes > UINT64_MAX - s->addr)
+			s->bytes = UINT64_MAX - s->addr;
+	}
+}
+
+static int set_outer(struct pa_elfsyms *t)
+{
+	uint32_t *stack = NULL;
+	size_t depth = 0, nested_cnt = 0;
+
+	t->outer = malloc((t->cnt + 1) * sizeof(*t->outer));
+	stack = malloc((t->cnt + 1) * sizeof(*stack));
+	if (!t->outer || !stack) {
+		free(stack);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < t->cnt; i++) {
+		const struct pa_elfsym *s = &t->syms[i];
+
+		while (depth &&
+		       t->syms[stack[depth - 1]].addr + t->syms[stack[depth - 1]].bytes <= s->addr)
+			depth--;
+		t->outer[i] = depth ? stack[depth - 1] : UINT32_MAX;
+		nested_cnt += depth > 0;
+		stack[depth++] = (uint32_t)i;
+	}
+	free(stack);
+	if (!nested_cnt) {
+		free(t->outer);
+		t->outer = NULL;
+	}
+	return 0;
+}
+
+static int finish(struct pa_symbuild *b, struct pa_elfsyms *t)
+{
+	size_t cnt = 0;
+
+	if (!b->cnt)
+		return 0;
+	qsort_r(b->raw, b->cnt, sizeof(*b->raw), compare_raw, b->names);
+	drop_aliases(b);
+	set_sizes(b);
+	t->syms = malloc(b->cnt * sizeof(*t->syms));
+	if (!t->syms)
+		return -ENOMEM;
+	for (size_t i = 0; i < b->cnt; i++) {
+		const struct pa_rawsym *s = &b->raw[i];
+
+		if (s->bytes)
+			t->syms[cnt++] = (struct pa_elfsym){s->addr, (uint32_t)s->bytes, s->name};
+	}
+	t->cnt = cnt;
+	t->names = b->names;
+	t->names_bytes = b->names_bytes;
+	b->names = NULL;
+	return set_outer(t);
+}
+
+static int copy_loads(struct pa_elfsyms *t, const struct pa_elf *e)
+{
+	t->loads = calloc(e->segment_cnt + 1, sizeof(*t->loads));
+	if (!t->loads)
+		return -ENOMEM;
+	for (int executable = 1; executable >= 0; executable--) {
+		for (size_t i = 0; i < e->segment_cnt; i++) {
+			const struct pa_elf_segment *s = &e->segments[i];
+
+			if (s->type == PT_LOAD && !(s->flags & PF_X) == !executable && s->filesz)
+				t->loads[t->load_cnt++] = *s;
+		}
+	}
+	return 0;
+}
+
+/* The symbol table of the separate debug file, if there is one. */
+static int add_debug_file(struct pa_symbuild *b, const struct pa_elf *e, const char *path,
+			  const char *symfs)
+{
+	struct pa_elf debug;
+	int fd = pa_debugfile__open(e, path, symfs);
+	int err;
+
+	if (fd < 0)
+		return fd == -ENOMEM ? fd : 0;
+	err = pa_elf__open_fd(&debug, fd);
+	if (!err)
+		err = add_table(b, &debug, pa_elf__section(&debug, NULL, SHT_SYMTAB));
+	pa_elf__close(&debug);
+	close(fd);
+	return err == -ENOMEM ? err : 0;
+}
+
+static int add_debugdata(struct pa_symbuild *b, const struct pa_elf *e)
+{
+	struct pa_elf mini;
+	void *data = NULL;
+	size_t bytes;
+	int err = pa_debugdata__load(e, &data, &bytes);
+
+	if (err)
+		return err == -ENOMEM ? err : 0;
+	err = pa_elf__open_mem(&mini, data, bytes);
+	if (!err)
+		err = add_table(b, &mini, pa_elf__section(&mini, NULL, SHT_SYMTAB));
+	pa_elf__close(&mini);
+	free(data);
+	return err == -ENOMEM ? err : 0;
+}
+
+int pa_elfsyms__load(const struct pa_elf *e, const char *path, const char *symfs,
+		     struct pa_elfsyms **out)
+{
+	struct pa_symbuild b = {0};
+	struct pa_elfsyms *t = calloc(1, sizeof(*t));
+	int err = t ? copy_loads(t, e) : -ENOMEM;
+
+	if (!err)
+		err = add_table(&b, e, pa_elf__section(e, NULL, SHT_SYMTAB));
+	if (!err && !b.cnt && !e->mem)
+		err = add_debug_file(&b, e, path, symfs);
+	if (!err && !b.cnt) {
+		err = add_debugdata(&b, e);
+		if (!err)
+			err = add_table(&b, e, pa_elf__section(e, NULL, SHT_DYNSYM));
+	}
+	if (!err)
+		err = pa_plt__add(&b, e);
+	if (!err)
+		err = finish(&b, t);
+	free(b.raw);
+	free(b.names);
+	if (err) {
+		pa_elfsyms__free(t);
+		t = NULL;
+	}
+	*out = t;
+	return err;
+}
+
+void pa_elfsyms__free(struct pa_elfsyms *t)
+{
+	if (!t)
+		return;
+	free(t->syms);
+	free(t->outer);
+	free(t->names);
+	free(t->loads);
+	free(t);
+}
+
+size_t pa_elfsyms__memory_bytes(const struct pa_elfsyms *t)
+{
+	return t->cnt * (sizeof(*t->syms) + (t->outer ? sizeof(*t->outer) : 0)) + t->names_bytes;
+}
+
+int pa_elfsyms__vaddr(const struct pa_elfsyms *t, uint64_t offset, uint64_t *vaddr)
+{
+	for (int slack = 0; slack < 2; slack++) {
+		for (size_t i = 0; i < t->load_cnt; i++) {
+			const struct pa_elf_segment *s = &t->loads[i];
+			uint64_t before = 0, after = s->filesz;
+
+			if (slack) {
+				before = s->offset & PAGE_SLACK;
+				after = s->filesz <= UINT64_MAX - PAGE_SLACK
+						? s->filesz + PAGE_SLACK
+						: s->filesz;
+			}
+			if (offset < s->offset - before ||
+			    (offset >= s->offset && offset - s->offset >= after))
+				continue;
+			*vaddr = s->vaddr + (offset - s->offset);
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+int pa_elfsyms__offset(const struct pa_elfsyms *t, uint64_t vaddr, uint64_t *offset)
+{
+	for (size_t i = 0; i < t->load_cnt; i++) {
+		const struct pa_elf_segment *s = &t->loads[i];
+
+		if (vaddr < s->vaddr || vaddr - s->vaddr >= s->filesz)
+			continue;
+		*offset = s->offset + (vaddr - s->vaddr);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+ssize_t pa_elfsyms__find(const struct pa_elfsyms *t, uint64_t vaddr)
+{
+	size_t low = 0, high = t->cnt;
+	uint32_t i;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (t->syms[mid].addr <= vaddr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (!low)
+		return -1;
+	i = (uint32_t)(low - 1);
+	for (int depth = 0; i != UINT32_MAX && depth < NESTING_MAX; depth++) {
+		if (vaddr - t->syms[i].addr < t->syms[i].bytes)
+			return (ssize_t)i;
+		i = t->outer ? t->outer[i] : UINT32_MAX;
+	}
+	return -1;
+}

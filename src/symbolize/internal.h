@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * internal.h - what the files of src/symbolize/ share: a bounded ELF reader, symbol tables, the
+ * search for files and debug files, declarations, perf-maps and the arena that owns symbols.
+ * Nothing here is used outside of this folder and its unit tests.
+ */
+#ifndef PA_SYMBOLIZE_INTERNAL_H
+#define PA_SYMBOLIZE_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "symbolize/symbolize.h"
+
+/* Limits on what one hostile file can make us hold. */
+#define PA_STRTAB_MAX_BYTES (256u << 20)
+#define PA_SYMBOLS_MAX (16u << 20)
+#define PA_DEBUGDATA_MAX_BYTES (64u << 20)
+#define PA_PERFMAP_MAX_BYTES (256u << 20)
+#define PA_JIT_NAME_MAX_BYTES 4096u
+/* All symbol tables of one symbolizer together. */
+#define PA_TABLES_MAX_BYTES (2ull << 30)
+
+/* ---- arena.c: memory that lives as long as its symbolizer ------------------------------- */
+
+struct pa_arena {
+	struct pa_arena_chunk *chunks;
+};
+/** @return zeroed memory aligned to 8 bytes, or NULL */
+void *pa_arena__alloc(struct pa_arena *a, size_t bytes);
+char *pa_arena__strndup(struct pa_arena *a, const char *s, size_t bytes);
+void pa_arena__free(struct pa_arena *a);
+
+/** Make room for one more of cnt elements, doubling. @return 0 or -ENOMEM */
+int pa_grow(void **array, size_t cnt, size_t *cap, size_t element_bytes);
+
+/* A table from byte-string keys to pointers; keys are copied. */
+struct pa_table {
+	struct pa_table_node **buckets;
+	size_t bucket_cnt, cnt;
+};
+void *pa_table__get(const struct pa_table *t, const void *key, size_t bytes);
+/** @return 0 or -ENOMEM; an existing key gets the new value */
+int pa_table__set(struct pa_table *t, const void *key, size_t bytes, void *value);
+void pa_table__free(struct pa_table *t);
+
+/* ---- elffile.c: headers of an ELF file or image, read with pread ------------------------- */
+
+struct pa_elf_section {
+	uint32_t name, type, link, info;
+	uint64_t flags, addr, offset, bytes, entsize, align;
+};
+
+struct pa_elf_segment {
+	uint32_t type, flags;
+	uint64_t offset, vaddr, filesz, memsz, align;
+};
+
+/** Section and segment headers in 64-bit form. The file or memory is borrowed. */
+struct pa_elf {
+	int fd; /* -1: mem */
+	const uint8_t *mem;
+	uint64_t bytes;
+	bool is_64;
+	uint16_t type, machine;
+	struct pa_elf_section *sections;
+	size_t section_cnt;
+	struct pa_elf_segment *segments;
+	size_t segment_cnt;
+	char *names; /* of sections, NUL-terminated */
+	size_t names_bytes;
+};
+
+/** @return 0, -ENOEXEC not ELF of this byte order, -EBADMSG damaged, -ENOMEM, -errno of pread.
+ *  Close it in every case. */
+int pa_elf__open_fd(struct pa_elf *e, int fd);
+int pa_elf__open_mem(struct pa_elf *e, const void *mem, size_t bytes);
+void pa_elf__close(struct pa_elf *e);
+/** @return 0, -ENODATA out of the file, -errno */
+int pa_elf__read(const struct pa_elf *e, uint64_t offset, void *buf, size_t bytes);
+const char *pa_elf__section_name(const struct pa_elf *e, const struct pa_elf_section *s);
+/** First section of this name (NULL: any) and type (0: any); NULL when there is none. */
+const struct pa_elf_section *pa_elf__section(const struct pa_elf *e, const char *name,
+					     uint32_t type);
+/** Read a whole section; a NUL follows its bytes.
+ *  @return 0, -EFBIG larger than max_bytes, -ENODATA, -ENOMEM, -errno */
+int pa_elf__load(const struct pa_elf *e, const struct pa_elf_section *s, size_t max_bytes,
+		 void **out);
+
+/* ---- elfsyms.c, plt.c: sorted function symbols of one image ------------------------------- */
+
+struct pa_elfsym {
+	uint64_t addr;
+	uint32_t bytes; /* never 0 */
+	uint32_t name;	/* offset in names */
+};
+
+struct pa_elfsyms {
+	struct pa_elfsym *syms; /* by address; of several at one address the best is last */
+	uint32_t *outer; /* index of the symbol around each, or UINT32_MAX; NULL: no nesting */
+	size_t cnt;
+	char *names;
+	size_t names_bytes;
+	struct pa_elf_segment *loads; /* executable PT_LOADs first */
+	size_t load_cnt;
+};
+
+struct pa_rawsym {
+	uint64_t addr, bytes;
+	uint64_t limit; /* end of its section */
+	uint32_t name;
+	uint16_t rank; /* greater is better, among symbols at one address */
+	bool notype;
+};
+
+struct pa_symbuild {
+	struct pa_rawsym *raw;
+	size_t cnt, cap;
+	char *names;
+	size_t names_bytes, names_cap;
+};
+
+/** Read the symbols of a file, with debug file and mini-debuginfo.
+ *  @param path  where the image was mapped from, for .gnu_debuglink; may be NULL
+ *  @return 0 (also without symbols), -errno of pa_elf__open_fd */
+int pa_elfsyms__load(const struct pa_elf *e, const char *path, const char *symfs,
+		     struct pa_elfsyms **out);
+void pa_elfsyms__free(struct pa_elfsyms *t);
+size_t pa_elfsyms__memory_bytes(const struct pa_elfsyms *t);
+/** File offset to virtual address. @return 0 or -ENOENT */
+int pa_elfsyms__vaddr(const struct pa_elfsyms *t, uint64_t offset, uint64_t *vaddr);
+/** Virtual address to file offset. @return 0 or -ENOENT */
+int pa_elfsyms__offset(const struct pa_elfsyms *t, uint64_t vaddr, uint64_t *offset);
+/** Index of the innermost symbol that holds vaddr. @return -1: none */
+ssize_t pa_elfsyms__find(const struct pa_elfsyms *t, uint64_t vaddr);
+
+int pa_symbuild__append(struct pa_symbuild *b, const struct pa_rawsym *sym);
+/** Append bytes to the names. @param at  where they begin. @return 0, -EFBIG, -ENOMEM */
+int pa_symbuild__names(struct pa_symbuild *b, const void *data, size_t bytes, uint32_t *at);
+/** Add NAME@plt for each entry of the procedure linkage tables. @return 0, -ENOMEM */
+int pa_plt__add(struct pa_symbuild *b, const struct pa_elf *e);
+
+/* ---- debugfile.c, openfile.c ------------------------------------------------------------ */
+
+/** Open a regular file for reading without following it to a device or FIFO.
+ *  @return descriptor (CLOEXEC), -EINVAL not a regular file, -errno */
+int pa_open_regular(const char *path);
+/** The same below a directory that serves as root for symbolic links (openat2). */
+int pa_open_regular_in(const char *root, const char *path);
+/** And no symbolic link itself. */
+int pa_open_plain_in(const char *root, const char *path);
+/** The default of pa_symbolizer_opts.open_image. *mismatch: a file was refused for its
+ *  build-id. @return descriptor, -ENOENT, -errno */
+int pa_open_image(const struct pa_symbolizer_opts *opts, const struct pa_image_ref *ref,
+		  bool *mismatch);
+/** Same as ref's build-id, or ref has none. */
+bool pa_build_id_matches(int fd, const struct pa_image_ref *ref);
+
+/** The separate debug file of an image. @return descriptor, -ENOENT, -ENOMEM */
+int pa_debugfile__open(const struct pa_elf *e, const char *path, const char *symfs);
+/** Open the file that holds the shared DWARF of a dwz'ed file. @return descriptor, 0 when the
+ *  file has no .gnu_debugaltlink, -ENOENT */
+int pa_debugfile__open_alt(const struct pa_elf *e, const char *symfs, bool *has_alt);
+/** Decompress .gnu_debugdata. @return 0, -ENOENT, -EBADMSG, -EFBIG, -ENOMEM */
+int pa_debugdata__load(const struct pa_elf *e, void **out, size_t *bytes);
+
+/* ---- decl.c: where functions are declared, from DWARF ------------------------------------- */
+
+struct pa_decl;
+/** @param fd  the image; owned by the new object, also on failure
+ *  @return 0, -ENOENT no DWARF, -ENOMEM, -errno */
+int pa_decl__new(int fd, const char *path, const char *symfs, struct pa_decl **out);
+void pa_decl__free(struct pa_decl *d);
+/** @param file  allocated, or NULL. @return 0 or -ENOENT, -ENOMEM */
+int pa_decl__find(struct pa_decl *d, uint64_t vaddr, char **file, uint32_t *line);
+
+/* ---- kallsyms.c, kallcache.c ---------------------------------------------------------------- */
+
+struct pa_ksym {
+	uint64_t addr;
+	uint32_t name;
+	uint16_t module; /* index in modules */
+	uint16_t rank;
+};
+
+struct pa_kallsyms {
+	struct pa_ksym *syms; /* by address; of several at one address the best is last */
+	size_t cnt, cap;
+	char *names;
+	size_t names_bytes, names_cap;
+	uint32_t *modules; /* offsets in names; 0 is "[kernel.kallsyms]" */
+	size_t module_cnt, module_cap;
+	bool cached; /* from the cache: BPF programs and other generated code are missing */
+};
+
+/** Append a symbol. @return 0, -ENOMEM, -EFBIG */
+int pa_kallsyms__append(struct pa_kallsyms *k, uint64_t addr, const char *name, size_t name_bytes,
+			const char *module, size_t module_bytes, uint16_t rank);
+/** Index of the symbol that pa_kallsyms__lookup answers with, or -1. */
+ssize_t pa_kallsyms__find(const struct pa_kallsyms *k, uint64_t addr);
+void pa_kallsyms__entry(const struct pa_kallsyms *k, size_t i, const char **name,
+			const char **module, uint64_t *start, uint64_t *bytes);
+/** Code that comes and goes without a change in /proc/modules: not kept in the cache. */
+bool pa_kallsyms__is_transient(const char *module);
+struct pa_kallcache_key {
+	uint8_t boot_id[16];
+	uint64_t modules_hash;
+};
+/** @return 0, -errno: no cache is to be used */
+int pa_kallcache__key(struct pa_kallcache_key *key);
+/** @return 0, -ESTALE, -EBADMSG, -EPERM untrustworthy file, -errno. k is empty but for 0 */
+int pa_kallcache__read(const struct pa_kallcache_key *key, struct pa_kallsyms *k);
+int pa_kallcache__write(const struct pa_kallcache_key *key, const struct pa_kallsyms *k);
+
+/* ---- perfmap.c, jitname.c ------------------------------------------------------------------- */
+
+struct pa_perfmap;
+
+struct pa_perfmap_stats {
+	uint64_t line_cnt, skipped_cnt; /* skipped: malformed or too long */
+	bool too_big;
+};
+
+int pa_perfmap__new(struct pa_perfmap **out);
+void pa_perfmap__free(struct pa_perfmap *m);
+/** Take in text. The last line may lack its newline: it is used, and read again next time.
+ *  @return bytes consumed (whole lines), -ENOMEM, -EFBIG */
+ssize_t pa_perfmap__feed(struct pa_perfmap *m, const char *text, size_t bytes, bool at_end);
+/** Read what was appended since the last time. @return 0, -ENOMEM, -EFBIG, -errno */
+int pa_perfmap__read(struct pa_perfmap *m, int fd);
+size_t pa_perfmap__cnt(const struct pa_perfmap *m);
+/** @return index of the entry, -ENOENT, -ENOMEM; entries keep their index */
+ssize_t pa_perfmap__find(struct pa_perfmap *m, uint64_t addr);
+void pa_perfmap__entry(const struct pa_perfmap *m, size_t i, uint64_t *start, uint64_t *bytes,
+		       const char **name);
+void pa_perfmap__stats(const struct pa_perfmap *m, struct pa_perfmap_stats *out);
+/** Open the perf-map of a process. *refused: a file was refused for its owner.
+ *  @return descriptor, -ENOENT, -EPERM, -errno */
+int pa_perfmap__open(pid_t pid, bool *refused);
+
+/** A JIT name split into what pprof wants. Slices of the input. */
+struct pa_jit_name {
+	size_t name_bytes;
+	const char *file;
+	size_t file_bytes;
+	uint32_t line;
+};
+/** Understand the names that Python and Node write. file is NULL where there is none. */
+void pa_jit_name__decode(const char *raw, struct pa_jit_name *out);
+
+/* ---- symbolizer.c, image.c, saved.c ---------------------------------------------------------- */
+
+struct pa_file_id {
+	uint64_t dev, ino, bytes;
+	int64_t mtime_s, mtime_ns, ctime_s, ctime_ns;
+};
+
+struct pa_symnode {
+	struct pa_symbol sym;
+	uint64_t key; /* where lookups find it: file offset of start, or address */
+	struct pa_symnode *next;
+};
+
+/** The symbols of one file, shared by all images that are this file. */
+struct pa_object {
+	struct pa_elfsyms *syms; /* NULL: could not be read */
+	struct pa_decl *decl;
+	struct pa_symnode **made; /* one per symbol; NULL until first hit */
+	struct pa_symnode *list;  /* all of made */
+	struct pa_object *next;
+};
+
+struct pa_image {
+	enum pa_image_kind kind;
+	char *path;
+	uint8_t build_id[20];
+	uint8_t build_id_bytes;
+	pid_t pid;
+	uint64_t start_ns;
+	uint64_t map_start, map_bytes, map_pgoff;
+
+	bool loaded;
+	bool has_id;
+	struct pa_file_id id;
+	int fd;			    /* held, or -1 */
+	struct pa_object *object;   /* FILE, VDSO */
+	struct pa_perfmap *perfmap; /* JIT */
+	struct pa_file_id map_id;
+	bool map_warned;
+	struct pa_symnode **made; /* JIT, KERNEL: by index */
+	size_t made_cnt;
+	struct pa_symnode *list;   /* all of made */
+	struct pa_symnode **saved; /* restored, by key */
+	size_t saved_cnt, saved_cap;
+	bool saved_sorted;
+	struct pa_image *next;
+};
+
+struct pa_symbolizer {
+	struct pa_symbolizer_opts opts;
+	char *symfs;
+	struct pa_arena arena;
+	struct pa_table table; /* keys to images and objects */
+	struct pa_image *images;
+	struct pa_object *objects;
+	struct pa_kallsyms *kallsyms;
+	bool kallsyms_tried, kallsyms_reloaded;
+	uint64_t table_bytes;
+	size_t held_cnt, held_max;
+	struct pa_symbolizer_stats stats;
+};
+
+void pa_warn(struct pa_symbolizer *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** A path that names nothing on disk: deleted, memfd or anonymous. */
+bool pa_path_is_gone(const char *path);
+void pa_file_id__from(struct pa_file_id *id, const struct stat *st);
+/** Find or make the image that ref names, its file unseen. @return 0 or -ENOMEM */
+int pa_image__get(struct pa_symbolizer *s, const struct pa_image_ref *ref, struct pa_image **out);
+/** The same by the identity of its file, which is opened now and held. */
+int pa_image__get_held(struct pa_symbolizer *s, const struct pa_image_ref *ref,
+		       struct pa_image **out);
+void pa_image__hold_perfmap(struct pa_symbolizer *s, struct pa_image *image);
+void pa_image__close(struct pa_symbolizer *s, struct pa_image *image);
+/** Read the symbols of a FILE or VDSO image. @return 0 or -ENOMEM */
+int pa_image__load(struct pa_symbolizer *s, struct pa_image *image);
+/** Read the perf-map, or what is new in it. @return 0 or -ENOMEM */
+int pa_image__read_perfmap(struct pa_symbolizer *s, struct pa_image *image);
+void pa_image__destroy(struct pa_symbolizer *s, struct pa_image *image);
+void pa_objects__free(struct pa_symbolizer *s);
+/** Among restored symbols. NULL: none */
+const struct pa_symbol *pa_image__find_saved(struct pa_image *image, uint64_t addr);
+
+#endif

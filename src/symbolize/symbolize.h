@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * symbolize.h - names for addresses: ELF images, the kernel, JIT code.
+ *
+ * One pa_symbolizer serves a whole session. It loads the symbols of an image when the first
+ * address in it is asked for, keeps them by identity (dev, inode, size, mtime, ctime; else path
+ * and build-id), and answers with symbols that it owns: pointers stay valid until free, and the
+ * same function gives the same pointer. Loading allocates per image, a lookup does not (beyond
+ * a name's first demangling). Everything read is hostile input: a damaged image loses its names,
+ * never the process. One thread per symbolizer.
+ */
+#ifndef PA_SYMBOLIZE_H
+#define PA_SYMBOLIZE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum pa_image_kind {
+	PA_IMAGE_FILE = 1,   /* an ELF file: path, build-id, pgoff */
+	PA_IMAGE_KERNEL = 2, /* kernel and modules: addresses are absolute */
+	PA_IMAGE_VDSO = 3,
+	PA_IMAGE_JIT = 4, /* anonymous or memfd code: perf-map of the process, absolute addresses */
+};
+
+/** Names an image. Strings are borrowed for the call. */
+struct pa_image_ref {
+	enum pa_image_kind kind;
+	const char *path; /* as in the MMAP2 record */
+	uint8_t build_id[20];
+	uint8_t build_id_bytes; /* 0: unknown */
+	pid_t pid;		/* a process that maps it (JIT: the process) */
+	uint64_t start_ns;	/* JIT: start of this incarnation of pid, tells reused PIDs apart; 0
+				   unknown */
+	/* the executable mapping that was seen, for opening it through /proc/PID/map_files */
+	uint64_t map_start, map_bytes, map_pgoff;
+};
+
+/** One function. name, module and file are never NULL ("" when unknown) but for a symbol that
+ *  was not found: pa_symbolizer__lookup then gives NULL. */
+struct pa_symbol {
+	const char *name; /* demangled; JIT names as in the perf-map, less what went to file */
+	const char *system_name; /* as in the symbol table */
+	const char *file;	 /* source file that declares it, "" unknown */
+	uint32_t start_line;	 /* line of the declaration, 0 unknown */
+	const char *module;	 /* kernel: "[xfs]" or "[kernel.kallsyms]"; else "" */
+	uint64_t start;		 /* ELF: image-relative virtual address; kernel, JIT: absolute */
+	uint64_t bytes;		 /* 0: unknown, ends at the next symbol */
+};
+
+struct pa_image;
+struct pa_symbolizer;
+
+struct pa_symbolizer_opts {
+	size_t sz;
+	/** Open the file behind ref for reading; may be NULL. @return descriptor, owned by the
+	 *  symbolizer; -ENOENT: it tries map_files of ref->pid, then ref->path where its build-id
+	 *  matches; -errno */
+	int (*open_image)(void *ctx, const struct pa_image_ref *ref);
+	/** One line of warning, without newline; NULL: silent. Said once per cause and image. */
+	void (*warn)(void *ctx, const char *msg);
+	void *ctx;
+	const char *symfs;   /* directory prepended to paths; NULL none (later issue) */
+	bool live;	     /* this machine's kernel, processes and perf-maps belong to the data */
+	bool decl_lines;     /* find file and start_line of functions in DWARF (libdw) */
+	bool force_kallsyms; /* PERFAGENT_FORCE_KERNEL_FALLBACK=1 */
+};
+
+struct pa_symbolizer_stats {
+	uint64_t images, images_failed, images_without_symbols;
+	uint64_t lookups, found, missed;
+	uint64_t demangled;
+};
+
+/** @return 0, -ENOMEM */
+int pa_symbolizer__new(const struct pa_symbolizer_opts *opts, struct pa_symbolizer **out);
+void pa_symbolizer__free(struct pa_symbolizer *s);
+
+/** Find or make the image of ref; nothing is loaded yet (except that a descriptor is opened now
+ *  when hold is set, because the file may be gone later). The same image gives the same
+ *  pointer. @return 0, -ENOMEM. *out is owned by s. */
+int pa_symbolizer__image(struct pa_symbolizer *s, const struct pa_image_ref *ref, bool hold,
+			 struct pa_image **out);
+/** The function that holds an address.
+ *  @param addr   FILE and VDSO: offset in the file; KERNEL and JIT: address. The caller
+ *                subtracts 1 from return addresses.
+ *  @param out    NULL when no symbol holds addr
+ *  @return 0, -ENOMEM; failure to load the image is not an error: no symbol is found */
+int pa_symbolizer__lookup(struct pa_symbolizer *s, struct pa_image *image, uint64_t addr,
+			  const struct pa_symbol **out);
+/** The perf-map of a JIT image may have grown: look again (when its size or mtime changed).
+ *  @return 0, -ENOMEM */
+int pa_symbolizer__refresh(struct pa_symbolizer *s, struct pa_image *image);
+
+/** Encode the symbols that were found for images that can't be looked up again (kernel, JIT,
+ *  vdso; deleted and memfd files) as a PD_BLOB_SYMBOLS chunk (layout in docs/perfdata.md).
+ *  @param out  allocated, free it; NULL with *bytes 0 when there are none
+ *  @return 0, -ENOMEM */
+int pa_symbolizer__save(struct pa_symbolizer *s, void **out, size_t *bytes);
+/** Use a saved chunk: its symbols come before any other source of the same image.
+ *  @return 0, -EBADMSG damaged (what was read before the damage is kept), -ENOMEM */
+int pa_symbolizer__restore(struct pa_symbolizer *s, const void *data, size_t bytes);
+
+void pa_symbolizer__stats(const struct pa_symbolizer *s, struct pa_symbolizer_stats *out);
+
+/* ---- the kernel's symbols, also used by the capture for _stext and _etext -------------- */
+
+struct pa_kallsyms;
+
+/** Load /proc/kallsyms (or path), through the cache of docs/perf-agent.1 when path is NULL.
+ *  @return 0, -EPERM when all addresses read as zero (kptr_restrict), -ENOMEM, -errno */
+int pa_kallsyms__load(const char *path, struct pa_kallsyms **out);
+void pa_kallsyms__free(struct pa_kallsyms *k);
+/** Address of a symbol by name. @return 0 or -ENOENT */
+int pa_kallsyms__address(const struct pa_kallsyms *k, const char *name, uint64_t *addr);
+/** Greatest symbol <= addr within 64 KiB. name and module are owned by k.
+ *  @return 0 or -ENOENT */
+int pa_kallsyms__lookup(const struct pa_kallsyms *k, uint64_t addr, const char **name,
+			const char **module, uint64_t *start, uint64_t *bytes);
+
+/* ---- build-ids ------------------------------------------------------------------------- */
+
+/** Read the GNU build-id of an ELF file: PT_NOTE, else SHT_NOTE.
+ *  @param id  20 bytes, zero-filled
+ *  @return its length (1 to 20), 0 when it has none, -ENOEXEC not ELF, -errno */
+int pa_build_id__read_fd(int fd, uint8_t id[20]);
+/** From raw notes, as in /sys/kernel/notes or /sys/module/M/notes. Same returns. */
+int pa_build_id__parse_notes(const void *notes, size_t bytes, uint8_t id[20]);
+
+/** Demangle a C++ (Itanium), Rust v0 or legacy Rust name. @return malloc'd, or NULL: not mangled */
+char *pa_demangle(const char *mangled);
+
+#endif

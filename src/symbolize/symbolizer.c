@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * symbolizer.c - lookups. Each source (saved symbols, ELF tables, kallsyms, perf-maps) answers
+ * with an index; the symbol of an index is made at its first hit, demangled and declared, and
+ * from then on a lookup is a binary search and a load.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "symbolize/internal.h"
+
+#define HELD_DEFAULT 256
+
+int pa_symbolizer__new(const struct pa_symbolizer_opts *opts, struct pa_symbolizer **out)
+{
+	struct pa_symbolizer *s = calloc(1, sizeof(*s));
+	struct rlimit limit;
+
+	*out = NULL;
+	if (!s)
+		return -ENOMEM;
+	if (opts)
+		memcpy(&s->opts, opts, opts->sz < sizeof(s->opts) ? opts->sz : sizeof(s->opts));
+	if (s->opts.symfs) {
+		s->symfs = strdup(s->opts.symfs);
+		if (!s->symfs) {
+			free(s);
+			return -ENOMEM;
+		}
+		s->opts.symfs = s->symfs;
+	}
+	s->held_max = HELD_DEFAULT;
+	if (!getrlimit(RLIMIT_NOFILE, &limit))
+		s->held_max = limit.rlim_cur / 2;
+	*out = s;
+	return 0;
+}
+
+void pa_symbolizer__free(struct pa_symbolizer *s)
+{
+	if (!s)
+		return;
+	while (s->images) {
+		struct pa_image *image = s->images;
+
+		s->images = image->next;
+		pa_image__destroy(s, image);
+	}
+	pa_objects__free(s);
+	pa_table__free(&s->table);
+	pa_kallsyms__free(s->kallsyms);
+	pa_arena__free(&s->arena);
+	free(s->symfs);
+	free(s);
+}
+
+int pa_symbolizer__image(struct pa_symbolizer *s, const struct pa_image_ref *ref, bool hold,
+			 struct pa_image **out)
+{
+	int err;
+
+	if (ref->kind == PA_IMAGE_FILE && hold)
+		return pa_image__get_held(s, ref, out);
+	err = pa_image__get(s, ref, out);
+	if (!err && hold && ref->kind == PA_IMAGE_JIT)
+		pa_image__hold_perfmap(s, *out);
+	return err;
+}
+
+/* ---- making symbols ------------------------------------------------------------------------ */
+
+static struct pa_symnode *new_node(struct pa_symbolizer *s, const char *name,
+				   struct pa_symnode **list)
+{
+	struct pa_symnode *n = pa_arena__alloc(&s->arena, sizeof(*n));
+
+	if (!n)
+		return NULL;
+	n->sym.name = n->sym.system_name = name;
+	n->sym.file = n->sym.module = "";
+	n->next = *list;
+	*list = n;
+	return n;
+}
+
+/* Rust and C++ names; a PLT stub is called after its function. */
+static int demangle(struct pa_symbolizer *s, struct pa_symnode *n)
+{
+	const char *raw = n->sym.system_name, *suffix = "";
+	size_t bytes = strlen(raw), suffix_bytes = 0;
+	char *mangled = NULL, *readable, *joined;
+
+	if (bytes > 4 && !strcmp(raw + bytes - 4, "@plt")) {
+		mangled = strndup(raw, bytes - 4);
+		if (!mangled)
+			return -ENOMEM;
+		suffix = "@plt";
+		suffix_bytes = 4;
+	}
+	readable = pa_demangle(mangled ? mangled : raw);
+	free(mangled);
+	if (!readable)
+		return 0;
+	bytes = strlen(readable);
+	joined = pa_arena__alloc(&s->arena, bytes + suffix_bytes + 1);
+	if (joined) {
+		memcpy(joined, readable, bytes);
+		memcpy(joined + bytes, suffix, suffix_bytes);
+		n->sym.name = joined;
+		s->stats.demangled++;
+	}
+	free(readable);
+	return joined ? 0 : -ENOMEM;
+}
+
+static int declare(struct pa_symbolizer *s, struct pa_object *o, struct pa_symnode *n)
+{
+	char *file = NULL;
+	int err = 0;
+
+	if (!o->decl)
+		return 0;
+	err = pa_decl__find(o->decl, n->sym.start, &file, &n->sym.start_line);
+	if (err)
+		return err == -ENOMEM ? err : 0;
+	n->sym.file = pa_arena__strndup(&s->arena, file, strlen(file));
+	free(file);
+	if (n->sym.file)
+		return 0;
+	n->sym.file = "";
+	return -ENOMEM;
+}
+
+static int make_elf(struct pa_symbolizer *s, struct pa_object *o, size_t i)
+{
+	const struct pa_elfsym *e = &o->syms->syms[i];
+	struct pa_symnode *n;
+	int err;
+
+	if (!o->made) {
+		o->made = calloc(o->syms->cnt, sizeof(*o->made));
+		if (!o->made)
+			return -ENOMEM;
+	}
+	n = new_node(s, o->syms->names + e->name, &o->list);
+	if (!n)
+		return -ENOMEM;
+	n->sym.start = n->key = e->addr;
+	n->sym.bytes = e->bytes;
+	pa_elfsyms__offset(o->syms, e->addr, &n->key);
+	err = demangle(s, n);
+	if (!err)
+		err = declare(s, o, n);
+	o->made[i] = n;
+	return err;
+}
+
+static int lookup_elf(struct pa_symbolizer *s, struct pa_image *image, uint64_t offset,
+		      const struct pa_symbol **out)
+{
+	struct pa_object *o;
+	uint64_t vaddr;
+	ssize_t i;
+	int err = pa_image__load(s, image);
+
+	o = image->object;
+	if (err || !o || !o->syms || pa_elfsyms__vaddr(o->syms, offset, &vaddr))
+		return err;
+	i = pa_elfsyms__find(o->syms, vaddr);
+	if (i < 0)
+		return 0;
+	if (!o->made || !o->made[i])
+		err = make_elf(s, o, (size_t)i);
+	if (!err)
+		*out = &o->made[i]->sym;
+	return err;
+}
+
+/* ---- the kernel ---------------------------------------------------------------------------- */
+
+static int load_kernel(struct pa_symbolizer *s)
+{
+	int err;
+
+	if (s->kallsyms_tried)
+		return 0;
+	s->kallsyms_tried = true;
+	err = pa_kallsyms__load(s->opts.force_kallsyms ? "/proc/kallsyms" : NULL, &s->kallsyms);
+	if (!err || err == -ENOMEM)
+		return err;
+	s->stats.images_failed++;
+	if (err == -EPERM)
+		pa_warn(s, "/proc/kallsyms: addresses are hidden, kernel functions stay unnamed: "
+			   "run as root, grant cap_syslog or lower kernel.kptr_restrict");
+	else
+		pa_warn(s, "/proc/kallsyms: failed to read: %s", strerror(-err));
+	return 0;
+}
+
+/* made and its count fit the table of symbols. */
+static int fit_made(struct pa_image *image, size_t cnt)
+{
+	struct pa_symnode **made;
+
+	if (cnt <= image->made_cnt)
+		return 0;
+	made = calloc(cnt, sizeof(*made));
+	if (!made)
+		return -ENOMEM;
+	if (image->made_cnt)
+		memcpy(made, image->made, image->made_cnt * sizeof(*made));
+	free(image->made);
+	image->made = made;
+	image->made_cnt = cnt;
+	return 0;
+}
+
+/* The cache leaves out BPF programs: at an address that it can't name, read all there is, once.
+ * Symbols that were made keep their place in the new table. */
+static int reload_kernel(struct pa_symbolizer *s, struct pa_image *image)
+{
+	struct pa_kallsyms *all;
+
+	s->kallsyms_reloaded = true;
+	if (pa_kallsyms__load("/proc/kallsyms", &all))
+		return 0;
+	pa_kallsyms__free(s->kallsyms);
+	s->kallsyms = all;
+	free(image->made);
+	image->made = NULL;
+	image->made_cnt = 0;
+	if (fit_made(image, all->cnt))
+		return -ENOMEM;
+	for (struct pa_symnode *n = image->list; n; n = n->next) {
+		ssize_t i = pa_kallsyms__find(all, n->sym.start);
+
+		if (i >= 0 && all->syms[i].addr == n->sym.start)
+			image->made[i] = n;
+	}
+	return 0;
+}
+
+static int make_kernel(struct pa_symbolizer *s, struct pa_image *image, size_t i)
+{
+	const char *name, *module;
+	uint64_t start, bytes;
+	struct pa_symnode *n;
+
+	pa_kallsyms__entry(s->kallsyms, i, &name, &module, &start, &bytes);
+	name = pa_arena__strndup(&s->arena, name, strlen(name));
+	module = pa_arena__strndup(&s->arena, module, strlen(module));
+	if (!name || !module)
+		return -ENOMEM;
+	n = new_node(s, name, &image->list);
+	if (!n)
+		return -ENOMEM;
+	n->sym.module = module;
+	n->sym.start = n->key = start;
+	n->sym.bytes = bytes;
+	image->made[i] = n;
+	return demangle(s, n); /* Rust, in newer kernels */
+}
+
+static int lookup_kernel(struct pa_symbolizer *s, struct pa_image *image, uint64_t addr,
+			 const struct pa_symbol **out)
+{
+	ssize_t i;
+	int err = 0;
+
+	if (!s->opts.live)
+		return 0;
+	err = load_kernel(s);
+	if (err || !s->kallsyms)
+		return err;
+	i = pa_kallsyms__find(s->kallsyms, addr);
+	if (i < 0 && s->kallsyms->cached && !s->kallsyms_reloaded) {
+		err = reload_kernel(s, image);
+		if (err)
+			return err;
+		i = pa_kallsyms__find(s->kallsyms, addr);
+	}
+	if (i < 0)
+		return 0;
+	err = fit_made(image, s->kallsyms->cnt);
+	if (!err && !image->made[i])
+		err = make_kernel(s, image, (size_t)i);
+	if (!err)
+		*out = &image->made[i]->sym;
+	return err;
+}
+
+/* ---- JIT code ------------------------------------------------------------------------------- */
+
+static int make_jit(struct pa_symbolizer *s, struct pa_image *image, size_t i)
+{
+	struct pa_jit_name jit;
+	const char *name;
+	uint64_t start, bytes;
+	struct pa_symnode *n;
+
+	pa_perfmap__entry(image->perfmap, i, &start, &bytes, &name);
+	name = pa_arena__strndup(&s->arena, name, strlen(name));
+	n = name ? new_node(s, name, &image->list) : NULL;
+	if (!n)
+		return -ENOMEM;
+	n->sym.start = n->key = start;
+	n->sym.bytes = bytes;
+	image->made[i] = n;
+	pa_jit_name__decode(name, &jit);
+	if (!jit.file)
+		return 0;
+	n->sym.start_line = jit.line;
+	n->sym.name = pa_arena__strndup(&s->arena, name, jit.name_bytes);
+	n->sym.file = pa_arena__strndup(&s->arena, jit.file, jit.file_bytes);
+	if (n->sym.name && n->sym.file)
+		return 0;
+	n->sym.name = name;
+	n->sym.file = "";
+	return -ENOMEM;
+}
+
+static int lookup_jit(struct pa_symbolizer *s, struct pa_image *image, uint64_t addr,
+		      const struct pa_symbol **out)
+{
+	ssize_t i;
+	int err = 0;
+
+	if (!image->loaded)
+		err = pa_image__read_perfmap(s, image);
+	if (err || !image->perfmap)
+		return err;
+	i = pa_perfmap__find(image->perfmap, addr);
+	if (i < 0)
+		return i == -ENOMEM ? -ENOMEM : 0;
+	if ((size_t)i >= image->made_cnt)
+		err = fit_made(image, pa_perfmap__cnt(image->perfmap));
+	if (!err && !image->made[i])
+		err = make_jit(s, image, (size_t)i);
+	if (!err)
+		*out = &image->made[i]->sym;
+	return err;
+}
+
+/* ---- lookup ---------------------------------------------------------------------------------- */
+
+int pa_symbolizer__lookup(struct pa_symbolizer *s, struct pa_image *image, uint64_t addr,
+			  const struct pa_symbol **out)
+{
+	int err = 0;
+
+	s->stats.lookups++;
+	*out = image->saved_cnt ? pa_image__find_saved(image, addr) : NULL;
+	if (!*out) {
+		switch (image->kind) {
+		case PA_IMAGE_FILE:
+		case PA_IMAGE_VDSO:
+			err = lookup_elf(s, image, addr, out);
+			break;
+		case PA_IMAGE_KERNEL:
+			err = lookup_kernel(s, image, addr, out);
+			break;
+		case PA_IMAGE_JIT:
+			err = lookup_jit(s, image, addr, out);
+			break;
+		}
+	}
+	if (*out)
+		s->stats.found++;
+	else
+		s->stats.missed++;
+	return err;
+}
+
+int pa_symbolizer__refresh(struct pa_symbolizer *s, struct pa_image *image)
+{
+	return image->kind == PA_IMAGE_JIT ? pa_image__read_perfmap(s, image) : 0;
+}
+
+void pa_symbolizer__stats(const struct pa_symbolizer *s, struct pa_symbolizer_stats *out)
+{
+	*out = s->stats;
+}
