@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * convert.h - from records to aggregated stacks, and from those to pprof, folded stacks and
+ * flame graphs. The same code runs live in perf-agent, on the records that it drains, and in the
+ * pa2* tools, on a file.
+ *
+ *   records -> pa_session (processes, maps by time; samples aggregated by process, thread,
+ *   event and call chain) -> pa_session__resolve (each distinct address symbolized once)
+ *   -> pa_pprof__build, pa_folded__write, pa_flame__write
+ *
+ * A session's memory grows with the distinct stacks, maps and processes, not with the samples.
+ * One thread per session.
+ */
+#ifndef PA_CONVERT_H
+#define PA_CONVERT_H
+
+#include <linux/perf_event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "perfdata/perfdata.h"
+#include "symbolize/symbolize.h"
+
+struct pa_session;
+
+struct pa_session_opts {
+	size_t sz;
+	struct pd_events *events;	  /* borrowed; must live as long as the session */
+	struct pa_symbolizer *symbolizer; /* borrowed */
+	/** Hold a descriptor of each image as soon as a sample hits it (live capture). */
+	bool hold_images;
+	/** Keep a sample? NULL: all. */
+	bool (*filter)(void *ctx, const struct pd_sample *s, const char *comm);
+	void (*warn)(void *ctx, const char *msg);
+	void *ctx;
+};
+
+struct pa_session_stats {
+	uint64_t sample_cnt;   /* aggregated */
+	uint64_t filtered_cnt; /* dropped by the filter */
+	uint64_t no_stack_cnt; /* samples without a call chain: their ip is the stack */
+	uint64_t lost_cnt;     /* what LOST_SAMPLES (else LOST) records say */
+	uint64_t malformed_cnt, unknown_event_cnt;
+	uint64_t stack_cnt;	    /* distinct */
+	uint64_t first_ns, last_ns; /* sample times; 0 when there are none */
+};
+
+int pa_session__new(const struct pa_session_opts *opts, struct pa_session **out);
+void pa_session__free(struct pa_session *s);
+
+/** Take in one record of any type, in any order within what the file format allows: sideband
+ *  records are applied by their time; a sample is looked up at its time, against the sideband
+ *  records that were fed before it. Unknown types are ignored.
+ *  @return 0, -EBADMSG malformed (counted; feeding may go on), -ENOMEM */
+int pa_session__feed(struct pa_session *s, const struct perf_event_header *hdr);
+/** Feed a whole file: for a file that can be rewound all sideband records first, then the
+ *  samples; a stream round by round (samples wait for the FINISHED_ROUND after theirs).
+ *  Also restores the saved symbols, if any, and reads the build-id table.
+ *  @return 0, -ENODATA cut short (what was whole is in), -EBADMSG, -errno;
+ *  pd_reader__errmsg(r) says where */
+int pa_session__feed_reader(struct pa_session *s, struct pd_reader *r);
+/** Symbolize every distinct address of every stack. Call once, after the last record.
+ *  @return 0 or -ENOMEM */
+int pa_session__resolve(struct pa_session *s);
+void pa_session__stats(const struct pa_session *s, struct pa_session_stats *out);
+
+/* ---- the result ----------------------------------------------------------------------- */
+
+/** A mapping as the profile shows it: one per image and process-independent. */
+struct pa_map_info {
+	enum pa_image_kind kind;
+	const char *path; /* "[kernel]" for the kernel, "[jit]" for JIT code, "[vdso]" */
+	const uint8_t *build_id;
+	uint8_t build_id_bytes;
+	uint64_t file_offset, bytes; /* from the first to the last executable byte mapped */
+	uint32_t index;		     /* 0.., fewer than there are images */
+};
+
+/** One resolved address. Frames are unique: the same (image, address) is the same pointer. */
+struct pa_frame {
+	const struct pa_map_info *map; /* NULL: unmapped */
+	uint64_t address; /* FILE: file offset; kernel, JIT, unmapped: absolute address */
+	const struct pa_symbol *sym; /* NULL: not found */
+	uint32_t index;		     /* 0.., dense, in order of first appearance */
+};
+
+/** One distinct stack with its weight. */
+struct pa_stack {
+	uint32_t pid, tid;
+	const char *comm;  /* of the thread at its first sample of this stack; never NULL */
+	int event;	   /* index into the events */
+	size_t kernel_cnt; /* the first kernel_cnt frames are the kernel's */
+	size_t frame_cnt;
+	const struct pa_frame *const *frames; /* leaf first */
+	uint64_t sample_cnt;
+	uint64_t period_sum;
+};
+
+/** The stacks, in order of first appearance. Valid after pa_session__resolve until free. */
+size_t pa_session__stack_cnt(const struct pa_session *s);
+void pa_session__stack(const struct pa_session *s, size_t i, struct pa_stack *out);
+size_t pa_session__frame_cnt(const struct pa_session *s);
+
+/* ---- derivations ------------------------------------------------------------------------ */
+
+struct pa_pprof_opts {
+	size_t sz;
+	const char *const *tags; /* comments, verbatim */
+	size_t tag_cnt;
+	uint64_t time_ns; /* wall clock of the capture's start, 0 unknown */
+	uint64_t duration_ns;
+};
+/** Write the pprof form to path ("-" standard output; a file is whole or absent).
+ *  Sample types: samples/count and cpu/nanoseconds (clock events: the sum of periods; other
+ *  events in frequency mode: samples x 1e9/freq), or samples/count and EVENT/count for a fixed
+ *  period. @return 0, -ENOMEM, -errno */
+int pa_pprof__write(const struct pa_session *s, const struct pa_pprof_opts *opts, const char *path);
+
+struct pa_folded_opts {
+	size_t sz;
+	bool periods; /* weight by period instead of by samples */
+};
+/** Write folded stacks, root first, sorted, as stackcollapse-perf.pl prints them.
+ *  @return 0, -ENOMEM, -errno of the stream */
+int pa_folded__write(const struct pa_session *s, const struct pa_folded_opts *opts, FILE *out);
+
+struct pa_flame_opts {
+	size_t sz;
+	const char *title;    /* NULL: "Flame Graph" */
+	const char *subtitle; /* NULL: none */
+	const char *unit;     /* "samples" */
+	double min_width_px;  /* frames narrower than this are left out, and counted; 0.1 */
+	unsigned width_px;    /* 1200 */
+	bool periods;	      /* pa_flame__write: weight by period instead of by samples */
+};
+/** Draw a self-contained interactive SVG (zoom, search with matched share, no outside link).
+ *  @return 0, -ENOMEM, -errno of the stream */
+int pa_flame__write(const struct pa_session *s, const struct pa_flame_opts *opts, FILE *out);
+
+/* A call tree, as the flame graph draws it; also for folded text input. */
+struct pa_calltree;
+enum pa_frame_class { PA_CLASS_USER, PA_CLASS_KERNEL, PA_CLASS_JIT, PA_CLASS_ROOT };
+int pa_calltree__new(struct pa_calltree **out);
+void pa_calltree__free(struct pa_calltree *t);
+/** Add a stack, root first; names are copied once. @return 0 or -ENOMEM */
+int pa_calltree__add(struct pa_calltree *t, const char *const *names,
+		     const enum pa_frame_class *classes, size_t cnt, uint64_t weight);
+int pa_calltree__write_svg(struct pa_calltree *t, const struct pa_flame_opts *opts, FILE *out);
+
+#endif

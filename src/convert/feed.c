@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * feed.c - the order in which a file's records reach the session. Sideband records are small:
+ * they are copied, sorted by time and fed before the samples that they explain. A file that can
+ * be rewound is read twice; a stream's samples wait until the round after theirs is complete
+ * (perf's rule), or until the buffer is full.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "convert/session.h"
+
+/* A stream without FINISHED_ROUND must not fill the memory. */
+enum { WAITING_MAX_BYTES = 64 << 20 };
+
+/* Copied records, each 8-aligned. */
+struct queue {
+	struct queued {
+		uint64_t time_ns;
+		size_t offset, seq;
+	} * recs;
+	size_t cnt, cap;
+	char *data;
+	size_t bytes, data_cap;
+};
+
+struct feeder {
+	struct pa_session *s;
+	struct pd_reader *r;
+	struct queue sideband;
+	struct queue samples[2]; /* of this round and of the one before */
+};
+
+static int enqueue(struct queue *q, const struct perf_event_header *hdr, uint64_t time_ns)
+{
+	size_t room = ((size_t)hdr->size + 7) & ~(size_t)7;
+
+	if (pa_array_grow(&q->recs, q->cnt, &q->cap, sizeof(*q->recs)))
+		return -ENOMEM;
+	while (q->data_cap - q->bytes < room) {
+		size_t cap = q->data_cap ? q->data_cap * 2 : 1 << 16;
+		char *data = realloc(q->data, cap);
+
+		if (!data)
+			return -ENOMEM;
+		q->data = data;
+		q->data_cap = cap;
+	}
+	memcpy(q->data + q->bytes, hdr, hdr->size);
+	q->recs[q->cnt] = (struct queued){time_ns, q->bytes, q->cnt};
+	q->cnt++;
+	q->bytes += room;
+	return 0;
+}
+
+static void free_queue(struct queue *q)
+{
+	free(q->recs);
+	free(q->data);
+	memset(q, 0, sizeof(*q));
+}
+
+static int compare_time(const void *a, const void *b)
+{
+	const struct queued *x = a, *y = b;
+
+	if (x->time_ns != y->time_ns)
+		return x->time_ns < y->time_ns ? -1 : 1;
+	return x->seq < y->seq ? -1 : 1;
+}
+
+/* One damaged record costs that record: it is counted by the session. */
+static int feed_one(struct pa_session *s, const struct perf_event_header *hdr)
+{
+	int err = pa_session__feed(s, hdr);
+
+	return err == -EBADMSG ? 0 : err;
+}
+
+static int drain(struct pa_session *s, struct queue *q)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < q->cnt; i++)
+		err = feed_one(s, (const void *)(q->data + q->recs[i].offset));
+	q->cnt = 0;
+	q->bytes = 0;
+	return err;
+}
+
+static int drain_sideband(struct feeder *f)
+{
+	if (f->sideband.cnt)
+		qsort(f->sideband.recs, f->sideband.cnt, sizeof(*f->sideband.recs), compare_time);
+	return drain(f->s, &f->sideband);
+}
+
+/* Keep a sideband record for later. Without times the order of the file remains. */
+static int take_sideband(struct feeder *f, const struct perf_event_header *hdr)
+{
+	return enqueue(&f->sideband, hdr, pa_session__sideband_time(f->s, hdr));
+}
+
+static int feed_file(struct feeder *f)
+{
+	const struct perf_event_header *hdr;
+	int err, end;
+
+	while ((end = pd_reader__next(f->r, &hdr, NULL)) == 1) {
+		if (!pa_session__is_sideband(hdr->type))
+			continue;
+		err = take_sideband(f, hdr);
+		if (err)
+			return err;
+	}
+	if (end < 0 && end != -ENODATA)
+		return end;
+	err = drain_sideband(f);
+	if (!err)
+		err = pd_reader__rewind(f->r);
+	if (err)
+		return err;
+	while ((end = pd_reader__next(f->r, &hdr, NULL)) == 1) {
+		if (hdr->type != PERF_RECORD_SAMPLE)
+			continue;
+		err = feed_one(f->s, hdr);
+		if (err)
+			return err;
+	}
+	return end;
+}
+
+/* A round is complete: the samples of the one before it can be looked up. */
+static int end_round(struct feeder *f, bool is_last)
+{
+	struct queue previous;
+	int err = drain_sideband(f);
+
+	if (!err)
+		err = drain(f->s, &f->samples[1]);
+	if (!err && is_last)
+		err = drain(f->s, &f->samples[0]);
+	previous = f->samples[1];
+	f->samples[1] = f->samples[0];
+	f->samples[0] = previous;
+	return err;
+}
+
+static int feed_stream(struct feeder *f)
+{
+	const struct perf_event_header *hdr;
+	int err, end;
+
+	while ((end = pd_reader__next(f->r, &hdr, NULL)) == 1) {
+		err = 0;
+		if (hdr->type == PERF_RECORD_SAMPLE) {
+			err = enqueue(&f->samples[0], hdr, 0);
+		} else if (pa_session__is_sideband(hdr->type)) {
+			err = take_sideband(f, hdr);
+		}
+		if (!err && (hdr->type == PD_RECORD_FINISHED_ROUND ||
+			     f->samples[0].bytes >= WAITING_MAX_BYTES))
+			err = end_round(f, false);
+		if (err)
+			return err;
+	}
+	if (end < 0 && end != -ENODATA)
+		return end;
+	err = end_round(f, true);
+	return err ? err : end;
+}
+
+static int take_build_id(void *ctx, const struct pd_build_id *id)
+{
+	return pa_session_images__name_build_id(ctx, id);
+}
+
+static int restore_symbols(struct pa_session *s, struct pd_reader *r)
+{
+	const void *data;
+	size_t bytes;
+	int err = pd_reader__blob(r, PD_BLOB_SYMBOLS, NULL, &data, &bytes);
+
+	if (err || !s->opts.symbolizer)
+		return 0; /* none, or a damaged blob: names are found as for a file without */
+	err = pa_symbolizer__restore(s->opts.symbolizer, data, bytes);
+	if (err == -EBADMSG)
+		pa_session__warn(s, "failed to read all saved symbols: they are damaged");
+	return err == -ENOMEM ? err : 0;
+}
+
+int pa_session__feed_reader(struct pa_session *s, struct pd_reader *r)
+{
+	struct feeder f = {.s = s, .r = r};
+	int err;
+
+	err = pd_reader__build_ids(r, take_build_id, s);
+	if (err == -ENOMEM)
+		goto out;
+	err = restore_symbols(s, r);
+	if (err)
+		goto out;
+	err = pd_reader__is_pipe(r) ? feed_stream(&f) : feed_file(&f);
+out:
+	free_queue(&f.sideband);
+	free_queue(&f.samples[0]);
+	free_queue(&f.samples[1]);
+	return err;
+}

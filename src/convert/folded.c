@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * folded.c - stacks as lines of text, "comm;root;...;leaf count", with the names that
+ * stackcollapse-perf.pl makes of perf script's. Stacks are merged as lists of name numbers; the
+ * text exists only while it is written.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "convert/session.h"
+
+/* One line: name numbers, root first; the first is the comm. */
+struct line {
+	const uint32_t *names;
+	uint32_t name_cnt;
+	uint64_t weight;
+};
+
+struct folder {
+	const struct pa_session *s;
+	bool periods;
+	struct pa_strings names;
+	uint32_t *of_frame[2]; /* name number + 1 by frame index; [1] in java processes */
+	struct line *lines;
+	size_t line_cnt, line_cap;
+	struct pa_index line_table;
+	struct pa_pool pool;
+	uint32_t *stack; /* the line at hand */
+	size_t stack_cap;
+	char *buf; /* the name at hand */
+	size_t buf_cap;
+};
+
+static int reserve(struct folder *f, size_t bytes)
+{
+	char *buf;
+
+	if (bytes <= f->buf_cap)
+		return 0;
+	buf = realloc(f->buf, bytes * 2);
+	if (!buf)
+		return -ENOMEM;
+	f->buf = buf;
+	f->buf_cap = bytes * 2;
+	return 0;
+}
+
+/* A Go method, "net/http.(*Client).Do": its parentheses are part of the name. */
+static bool is_go_method(const char *name)
+{
+	const char *open = strstr(name, ".("), *close, *next;
+
+	if (!open)
+		return false;
+	for (close = NULL, next = open + 2; (next = strstr(next, ").")); next++)
+		close = next;
+	return close;
+}
+
+/* Write name to buf as it stands in a line: no separators or quotes, no parameter list. */
+static size_t tidy(const char *name, bool is_java, char *buf)
+{
+	static const char anonymous[] = "(anonymous namespace)";
+	bool keep_parens = is_go_method(name);
+	size_t used = 0;
+
+	if (is_java && *name == 'L' && strchr(name, '/'))
+		name++;
+	for (; *name; name++) {
+		if (*name == '(' && !keep_parens && strncmp(name, anonymous, sizeof(anonymous) - 1))
+			break;
+		if (*name == '"' || *name == '\'')
+			continue;
+		if (*name == ';')
+			buf[used++] = ':';
+		else
+			buf[used++] = (unsigned char)*name < ' ' ? '_' : *name;
+	}
+	return used;
+}
+
+static uint32_t comm_name(struct folder *f, const char *comm)
+{
+	size_t bytes = strlen(comm);
+
+	if (reserve(f, bytes + 1))
+		return PA_NONE;
+	for (size_t i = 0; i < bytes; i++) {
+		char c = comm[i];
+
+		f->buf[i] = c == ';' ? ':' : c == ' ' || (unsigned char)c < ' ' ? '_' : c;
+	}
+	return pa_strings__intern(&f->names, f->buf, bytes);
+}
+
+/* "[libc.so.6]" where the module is known. Anonymous code is named after its perf-map. */
+static void unknown_name(const struct pa_frame *frame, uint32_t pid, char *buf, size_t cap)
+{
+	static const char deleted[] = " (deleted)";
+	const char *path = frame->map ? frame->map->path : "unknown", *base;
+	enum pa_image_kind kind = frame->map ? frame->map->kind : 0;
+	size_t bytes, suffix = sizeof(deleted) - 1;
+
+	base = strrchr(path, '/');
+	base = base ? base + 1 : path;
+	if (kind == PA_IMAGE_KERNEL)
+		base = "[kernel.kallsyms]";
+	bytes = strlen(base);
+	if (bytes > suffix && !strcmp(base + bytes - suffix, deleted))
+		bytes -= suffix;
+	if (kind == PA_IMAGE_JIT)
+		snprintf(buf, cap, "[perf-%u.map]", pid);
+	else
+		snprintf(buf, cap, "[%.*s]", (int)bytes, base);
+}
+
+static uint32_t frame_name(struct folder *f, const struct pa_frame *frame, uint32_t pid,
+			   bool is_java)
+{
+	uint32_t *known = &f->of_frame[is_java][frame->index], i;
+	bool is_pids_own = !frame->sym && frame->map && frame->map->kind == PA_IMAGE_JIT;
+	char unknown[4096];
+	const char *name = unknown;
+	size_t bytes;
+
+	if (*known && !is_pids_own)
+		return *known - 1;
+	if (frame->sym)
+		name = frame->sym->name;
+	else
+		unknown_name(frame, pid, unknown, sizeof(unknown));
+	if (reserve(f, strlen(name) + 1))
+		return PA_NONE;
+	bytes = tidy(name, is_java, f->buf);
+	i = pa_strings__intern(&f->names, f->buf, bytes);
+	if (i != PA_NONE)
+		*known = i + 1;
+	return i;
+}
+
+static int add_line(struct folder *f, const uint32_t *names, uint32_t name_cnt, uint64_t weight)
+{
+	uint64_t hash = pa_hash_bytes(names, name_cnt * sizeof(*names), f->s->seed);
+	uint32_t pos = pa_index__start(&f->line_table, hash), i;
+	uint32_t *copy;
+
+	while ((i = pa_index__next(&f->line_table, hash, &pos)) != PA_NONE) {
+		struct line *line = &f->lines[i];
+
+		if (line->name_cnt == name_cnt &&
+		    !memcmp(line->names, names, name_cnt * sizeof(*names))) {
+			line->weight += weight;
+			return 0;
+		}
+	}
+	if (pa_array_grow(&f->lines, f->line_cnt, &f->line_cap, sizeof(*f->lines)))
+		return -ENOMEM;
+	copy = pa_pool__alloc(&f->pool, name_cnt * sizeof(*copy));
+	if (!copy || pa_index__add(&f->line_table, hash, f->line_cnt))
+		return -ENOMEM;
+	memcpy(copy, names, name_cnt * sizeof(*names));
+	f->lines[f->line_cnt++] = (struct line){copy, name_cnt, weight};
+	return 0;
+}
+
+static int fold(struct folder *f, const struct pa_stack *stack)
+{
+	bool is_java = !strcmp(stack->comm, "java");
+	uint32_t cnt = 0;
+
+	while (stack->frame_cnt + 1 > f->stack_cap)
+		if (pa_array_grow(&f->stack, f->stack_cap, &f->stack_cap, sizeof(*f->stack)))
+			return -ENOMEM;
+	f->stack[cnt] = comm_name(f, stack->comm);
+	if (f->stack[cnt++] == PA_NONE)
+		return -ENOMEM;
+	for (size_t i = stack->frame_cnt; i--;) {
+		f->stack[cnt] = frame_name(f, stack->frames[i], stack->pid, is_java);
+		if (f->stack[cnt++] == PA_NONE)
+			return -ENOMEM;
+	}
+	return add_line(f, f->stack, cnt, f->periods ? stack->period_sum : stack->sample_cnt);
+}
+
+/* The order of the lines' text, byte by byte. Names hold no ';', so the first names that differ
+ * decide, the separator included. */
+static int compare_lines(const void *a, const void *b, void *ctx)
+{
+	const struct line *x = a, *y = b;
+	const struct folder *f = ctx;
+	const unsigned char *s, *t;
+	unsigned char c, d;
+	uint32_t i = 0;
+
+	while (i < x->name_cnt && i < y->name_cnt && x->names[i] == y->names[i])
+		i++;
+	if (i == x->name_cnt || i == y->name_cnt)
+		return (x->name_cnt > y->name_cnt) - (x->name_cnt < y->name_cnt);
+	s = (const unsigned char *)f->names.strs[x->names[i]];
+	t = (const unsigned char *)f->names.strs[y->names[i]];
+	while (*s && *s == *t) {
+		s++;
+		t++;
+	}
+	c = *s ? *s : i + 1 < x->name_cnt ? ';' : 0;
+	d = *t ? *t : i + 1 < y->name_cnt ? ';' : 0;
+	return c - d;
+}
+
+static int write_lines(const struct folder *f, FILE *out)
+{
+	for (size_t i = 0; i < f->line_cnt; i++) {
+		const struct line *line = &f->lines[i];
+
+		for (uint32_t k = 0; k < line->name_cnt; k++) {
+			if (k)
+				putc_unlocked(';', out);
+			fputs_unlocked(f->names.strs[line->names[k]], out);
+		}
+		fprintf(out, " %llu\n", (unsigned long long)line->weight);
+		if (ferror(out))
+			return errno ? -errno : -EIO;
+	}
+	return fflush(out) ? -errno : 0;
+}
+
+int pa_folded__write(const struct pa_session *s, const struct pa_folded_opts *opts, FILE *out)
+{
+	struct folder f = {.s = s, .periods = opts && opts->periods, .names.seed = s->seed};
+	struct pa_stack stack;
+	int err = 0;
+
+	f.of_frame[0] = calloc(s->frame_cnt + 1, sizeof(*f.of_frame[0]));
+	f.of_frame[1] = calloc(s->frame_cnt + 1, sizeof(*f.of_frame[1]));
+	if (!f.of_frame[0] || !f.of_frame[1])
+		err = -ENOMEM;
+	for (size_t i = 0; !err && i < pa_session__stack_cnt(s); i++) {
+		pa_session__stack(s, i, &stack);
+		err = fold(&f, &stack);
+	}
+	if (!err && f.line_cnt)
+		qsort_r(f.lines, f.line_cnt, sizeof(*f.lines), compare_lines, &f);
+	if (!err)
+		err = write_lines(&f, out);
+	free(f.of_frame[0]);
+	free(f.of_frame[1]);
+	free(f.lines);
+	pa_index__free(&f.line_table);
+	pa_pool__free(&f.pool);
+	pa_strings__free(&f.names);
+	free(f.stack);
+	free(f.buf);
+	return err;
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * input.c - from a file's name to a resolved session: the steps that all pa2* tools share.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "convert/input.h"
+
+struct pa_input {
+	struct pa_input_opts opts;
+	struct pd_reader *reader;
+	struct pa_symbolizer *symbolizer;
+	struct pa_session *session;
+	const char **tags;
+	size_t tag_cnt;
+	bool is_whole;
+	char errmsg[512];
+};
+
+__attribute__((format(printf, 3, 4))) static int fail(struct pa_input *in, int err, const char *fmt,
+						      ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(in->errmsg, sizeof(in->errmsg), fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+__attribute__((format(printf, 2, 3))) static void warn(const struct pa_input *in, const char *fmt,
+						       ...)
+{
+	char msg[512];
+	va_list ap;
+
+	if (!in->opts.warn)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(msg, sizeof(msg), fmt, ap);
+	va_end(ap);
+	in->opts.warn(in->opts.ctx, msg);
+}
+
+/* Processes and perf-maps of this machine say nothing about a file from another one. */
+static bool is_from_here(struct pd_reader *r)
+{
+	const char *host = pd_reader__feature_string(r, PD_FEAT_HOSTNAME);
+	const char *release = pd_reader__feature_string(r, PD_FEAT_OSRELEASE);
+	struct utsname here;
+
+	if (uname(&here))
+		return false;
+	return (!host || !strcmp(host, here.nodename)) &&
+	       (!release || !strcmp(release, here.release));
+}
+
+/* PD_BLOB_TAGS: strings, each with its NUL. */
+static int read_tags(struct pa_input *in)
+{
+	const void *data;
+	const char *s, *end;
+	size_t bytes, cnt = 0;
+
+	if (pd_reader__blob(in->reader, PD_BLOB_TAGS, NULL, &data, &bytes))
+		return 0;
+	s = data;
+	for (size_t i = 0; i < bytes; i++)
+		cnt += !s[i];
+	in->tags = calloc(cnt + 1, sizeof(*in->tags));
+	if (!in->tags)
+		return -ENOMEM;
+	end = s + bytes;
+	while (in->tag_cnt < cnt && s < end) {
+		in->tags[in->tag_cnt++] = s;
+		s += strlen(s) + 1;
+	}
+	return 0;
+}
+
+/* One warning for all that makes the input less than whole. */
+static void judge(struct pa_input *in, int end)
+{
+	struct pa_session_stats stats;
+
+	pa_session__stats(in->session, &stats);
+	if (end == -ENODATA)
+		warn(in, "the file is cut short (%s): using what is whole",
+		     pd_reader__errmsg(in->reader));
+	else if (pd_reader__is_unfinished(in->reader))
+		warn(in, "the file was not finished by its writer: using what was written");
+	else if (stats.malformed_cnt || stats.unknown_event_cnt)
+		warn(in, "skipped %llu malformed records and %llu samples of unknown events",
+		     (unsigned long long)stats.malformed_cnt,
+		     (unsigned long long)stats.unknown_event_cnt);
+	else
+		in->is_whole = true;
+	if (stats.lost_cnt)
+		warn(in, "%llu samples were lost while recording",
+		     (unsigned long long)stats.lost_cnt);
+	if (!stats.sample_cnt)
+		warn(in, "the file has no samples");
+}
+
+static int set_up(struct pa_input *in)
+{
+	struct pa_symbolizer_opts sym_opts = {
+		.sz = sizeof(sym_opts),
+		.warn = in->opts.warn,
+		.ctx = in->opts.ctx,
+		.live = is_from_here(in->reader),
+		.decl_lines = in->opts.decl_lines,
+	};
+	struct pa_session_opts opts = {
+		.sz = sizeof(opts),
+		.events = pd_reader__events(in->reader),
+		.warn = in->opts.warn,
+		.ctx = in->opts.ctx,
+	};
+	int err = pa_symbolizer__new(&sym_opts, &in->symbolizer);
+
+	if (err)
+		return err;
+	opts.symbolizer = in->symbolizer;
+	return pa_session__new(&opts, &in->session);
+}
+
+int pa_input__open(const char *path, const struct pa_input_opts *opts, struct pa_input **out)
+{
+	struct pa_input *in = calloc(1, sizeof(*in));
+	int err, end;
+
+	*out = in;
+	if (!in)
+		return -ENOMEM;
+	memcpy(&in->opts, opts, opts->sz < sizeof(in->opts) ? opts->sz : sizeof(in->opts));
+	err = pd_reader__open(path, &in->reader);
+	if (err)
+		return fail(in, err, "failed to open: %s",
+			    in->reader && *pd_reader__errmsg(in->reader)
+				    ? pd_reader__errmsg(in->reader)
+				    : strerror(-err));
+	err = set_up(in);
+	if (err)
+		return fail(in, err, "failed to set up: %s", strerror(-err));
+	end = pa_session__feed_reader(in->session, in->reader);
+	if (end && end != -ENODATA)
+		return fail(in, end, "failed to read: %s",
+			    *pd_reader__errmsg(in->reader) ? pd_reader__errmsg(in->reader)
+							   : strerror(-end));
+	judge(in, end);
+	err = read_tags(in);
+	if (!err)
+		err = pa_session__resolve(in->session);
+	return err ? fail(in, err, "failed to symbolize: %s", strerror(-err)) : 0;
+}
+
+const struct pa_session *pa_input__session(const struct pa_input *in)
+{
+	return in->session;
+}
+
+bool pa_input__is_whole(const struct pa_input *in)
+{
+	return in->is_whole;
+}
+
+/* Wall clock of the first sample, from the pair of clocks in the CLOCK_DATA feature. */
+static uint64_t wall_clock_of(const struct pa_input *in, uint64_t first_ns)
+{
+	struct {
+		__u32 version, clockid;
+		__u64 wall_ns, clock_ns;
+	} clock;
+	const void *data;
+	size_t bytes;
+
+	if (pd_reader__feature(in->reader, PD_FEAT_CLOCK_DATA, &data, &bytes) ||
+	    bytes < sizeof(clock))
+		return 0;
+	memcpy(&clock, data, sizeof(clock));
+	return clock.version == 1 && first_ns ? clock.wall_ns + (first_ns - clock.clock_ns) : 0;
+}
+
+void pa_input__describe(const struct pa_input *in, struct pa_pprof_opts *out)
+{
+	struct pd_blob_capture capture;
+	struct pa_session_stats stats;
+	const void *data;
+	size_t bytes;
+
+	pa_session__stats(in->session, &stats);
+	out->tags = in->tags;
+	out->tag_cnt = in->tag_cnt;
+	if (!pd_reader__blob(in->reader, PD_BLOB_CAPTURE, NULL, &data, &bytes) &&
+	    bytes >= sizeof(capture)) {
+		memcpy(&capture, data, sizeof(capture));
+		out->time_ns = capture.start_wall_ns;
+		out->duration_ns =
+			capture.end_ns > capture.start_ns ? capture.end_ns - capture.start_ns : 0;
+		return;
+	}
+	out->time_ns = wall_clock_of(in, stats.first_ns);
+	out->duration_ns = stats.last_ns - stats.first_ns;
+}
+
+const char *pa_input__errmsg(const struct pa_input *in)
+{
+	return in->errmsg;
+}
+
+void pa_input__close(struct pa_input *in)
+{
+	if (!in)
+		return;
+	pa_session__free(in->session);
+	pa_symbolizer__free(in->symbolizer);
+	pd_reader__close(in->reader);
+	free(in->tags);
+	free(in);
+}

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * procs.c - processes and threads by time. A process is a list of address spaces: one per
+ * incarnation of its pid (FORK, or life after EXIT) and one per exec. Nothing is dropped when a
+ * process exits: its samples may be drained later than its EXIT record.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "convert/procs.h"
+
+/* Only generations that mapped something of their own between two forks count. */
+enum { ANCESTORS_MAX = 64 };
+
+/* Invariant: spaces is sorted by from_ns and not empty. */
+struct pa_proc {
+	uint32_t pid;
+	uint32_t *spaces;
+	size_t space_cnt, space_cap;
+	uint64_t exit_ns; /* of the leader's last incarnation; 0: alive */
+};
+
+struct comm_at {
+	uint64_t from_ns;
+	const char *comm;
+};
+
+/* Invariant: comms is sorted by from_ns. */
+struct pa_thread {
+	uint32_t tid;
+	struct comm_at *comms;
+	size_t comm_cnt, comm_cap;
+	const char *placeholder; /* ":TID", once it was asked for */
+};
+
+void pa_procs__init(struct pa_procs *p, uint64_t seed)
+{
+	memset(p, 0, sizeof(*p));
+	p->seed = seed;
+	p->strings.seed = seed;
+	p->last_proc = PA_NONE;
+	p->last_thread = PA_NONE;
+}
+
+void pa_procs__free(struct pa_procs *p)
+{
+	for (size_t i = 0; i < p->proc_cnt; i++)
+		free(p->procs[i].spaces);
+	for (size_t i = 0; i < p->thread_cnt; i++)
+		free(p->threads[i].comms);
+	for (size_t i = 0; i < p->space_cnt; i++)
+		pa_space__clear(&p->spaces[i]);
+	free(p->procs);
+	free(p->threads);
+	free(p->spaces);
+	pa_index__free(&p->by_pid);
+	pa_index__free(&p->by_tid);
+	pa_strings__free(&p->strings);
+	pa_pool__free(&p->pool);
+}
+
+static uint64_t hash_id(const struct pa_procs *p, uint32_t id)
+{
+	return pa_mix(p->seed ^ id, 0xd6e8feb86659fd93ULL);
+}
+
+static uint32_t find_proc(struct pa_procs *p, uint32_t pid)
+{
+	uint64_t hash;
+	uint32_t pos, i;
+
+	if (p->last_proc != PA_NONE && p->procs[p->last_proc].pid == pid)
+		return p->last_proc;
+	hash = hash_id(p, pid);
+	pos = pa_index__start(&p->by_pid, hash);
+	while ((i = pa_index__next(&p->by_pid, hash, &pos)) != PA_NONE)
+		if (p->procs[i].pid == pid)
+			return p->last_proc = i;
+	return PA_NONE;
+}
+
+/* Position after the last of the process's spaces that began at or before time_ns. */
+static size_t spaces_before(const struct pa_procs *p, const struct pa_proc *proc, uint64_t time_ns)
+{
+	size_t lo = 0, hi = proc->space_cnt;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (p->spaces[proc->spaces[mid]].from_ns <= time_ns)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static uint32_t space_at(const struct pa_procs *p, const struct pa_proc *proc, uint64_t time_ns)
+{
+	size_t i = proc->space_cnt == 1 ? 1 : spaces_before(p, proc, time_ns);
+
+	return proc->spaces[i ? i - 1 : 0];
+}
+
+/* Add an empty space to process i. @return its index, PA_NONE without memory */
+static uint32_t add_space(struct pa_procs *p, uint32_t i, uint64_t from_ns, uint64_t birth_ns)
+{
+	struct pa_proc *proc = &p->procs[i];
+	uint32_t space = p->space_cnt;
+	size_t at;
+
+	if (p->space_cnt >= PA_NONE ||
+	    pa_array_grow(&p->spaces, p->space_cnt, &p->space_cap, sizeof(*p->spaces)) ||
+	    pa_array_grow(&proc->spaces, proc->space_cnt, &proc->space_cap, sizeof(*proc->spaces)))
+		return PA_NONE;
+	p->spaces[space] = (struct pa_space){
+		.pid = proc->pid,
+		.parent = PA_NONE,
+		.from_ns = from_ns,
+		.birth_ns = birth_ns,
+	};
+	at = spaces_before(p, proc, from_ns);
+	memmove(proc->spaces + at + 1, proc->spaces + at,
+		(proc->space_cnt - at) * sizeof(*proc->spaces));
+	proc->spaces[at] = space;
+	proc->space_cnt++;
+	p->space_cnt++;
+	return space;
+}
+
+/* The process, made (with one space from the beginning of time) when it is new. */
+static uint32_t get_proc(struct pa_procs *p, uint32_t pid)
+{
+	uint32_t i = find_proc(p, pid);
+
+	if (i != PA_NONE)
+		return i;
+	if (p->proc_cnt >= PA_NONE ||
+	    pa_array_grow(&p->procs, p->proc_cnt, &p->proc_cap, sizeof(*p->procs)))
+		return PA_NONE;
+	i = p->proc_cnt;
+	p->procs[i] = (struct pa_proc){.pid = pid};
+	if (add_space(p, i, 0, 0) == PA_NONE || pa_index__add(&p->by_pid, hash_id(p, pid), i)) {
+		free(p->procs[i].spaces);
+		return PA_NONE;
+	}
+	p->proc_cnt++;
+	return p->last_proc = i;
+}
+
+static uint32_t find_thread(struct pa_procs *p, uint32_t tid)
+{
+	uint64_t hash;
+	uint32_t pos, i;
+
+	if (p->last_thread != PA_NONE && p->threads[p->last_thread].tid == tid)
+		return p->last_thread;
+	hash = hash_id(p, tid);
+	pos = pa_index__start(&p->by_tid, hash);
+	while ((i = pa_index__next(&p->by_tid, hash, &pos)) != PA_NONE)
+		if (p->threads[i].tid == tid)
+			return p->last_thread = i;
+	return PA_NONE;
+}
+
+static uint32_t get_thread(struct pa_procs *p, uint32_t tid)
+{
+	uint32_t i = find_thread(p, tid);
+
+	if (i != PA_NONE)
+		return i;
+	if (p->thread_cnt >= PA_NONE ||
+	    pa_array_grow(&p->threads, p->thread_cnt, &p->thread_cap, sizeof(*p->threads)))
+		return PA_NONE;
+	i = p->thread_cnt;
+	p->threads[i] = (struct pa_thread){.tid = tid};
+	if (pa_index__add(&p->by_tid, hash_id(p, tid), i))
+		return PA_NONE;
+	p->thread_cnt++;
+	return p->last_thread = i;
+}
+
+static const char *comm_at(const struct pa_thread *t, uint64_t time_ns)
+{
+	size_t lo = 0, hi = t->comm_cnt;
+
+	if (!t->comm_cnt)
+		return NULL;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (t->comms[mid].from_ns <= time_ns)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return t->comms[lo ? lo - 1 : 0].comm;
+}
+
+static int add_comm(struct pa_procs *p, uint32_t tid, const char *comm, uint64_t time_ns)
+{
+	uint32_t i = get_thread(p, tid);
+	struct pa_thread *t;
+	size_t at;
+
+	if (i == PA_NONE)
+		return -ENOMEM;
+	t = &p->threads[i];
+	at = t->comm_cnt;
+	while (at && t->comms[at - 1].from_ns > time_ns)
+		at--;
+	if (at && t->comms[at - 1].comm == comm)
+		return 0;
+	if (pa_array_grow(&t->comms, t->comm_cnt, &t->comm_cap, sizeof(*t->comms)))
+		return -ENOMEM;
+	memmove(t->comms + at + 1, t->comms + at, (t->comm_cnt - at) * sizeof(*t->comms));
+	t->comms[at] = (struct comm_at){time_ns, comm};
+	t->comm_cnt++;
+	return 0;
+}
+
+uint32_t pa_procs__space(struct pa_procs *p, uint32_t pid, uint64_t time_ns)
+{
+	uint32_t i = get_proc(p, pid);
+
+	return i == PA_NONE ? PA_NONE : space_at(p, &p->procs[i], time_ns);
+}
+
+const char *pa_procs__comm(struct pa_procs *p, uint32_t pid, uint32_t tid, uint64_t time_ns)
+{
+	uint32_t i = get_thread(p, tid), leader, str;
+	const char *comm = i == PA_NONE ? NULL : comm_at(&p->threads[i], time_ns);
+	char text[16];
+
+	if (i == PA_NONE || comm)
+		return comm;
+	if (tid != pid) {
+		leader = find_thread(p, pid);
+		comm = leader == PA_NONE ? NULL : comm_at(&p->threads[leader], time_ns);
+	}
+	if (!comm && !tid && !pid)
+		comm = "swapper";
+	if (comm)
+		return comm;
+	if (!p->threads[i].placeholder) {
+		snprintf(text, sizeof(text), ":%d", (int)tid);
+		str = pa_strings__intern(&p->strings, text, strlen(text));
+		p->threads[i].placeholder = str == PA_NONE ? NULL : p->strings.strs[str];
+	}
+	return p->threads[i].placeholder;
+}
+
+/* Sideband of its leader after EXIT, without a FORK record: the pid was given out again. */
+static int revive(struct pa_procs *p, uint32_t i, uint32_t tid, uint64_t time_ns)
+{
+	struct pa_proc *proc = &p->procs[i];
+
+	if (!proc->exit_ns || tid != proc->pid || time_ns <= proc->exit_ns)
+		return 0;
+	proc->exit_ns = 0;
+	return add_space(p, i, time_ns, time_ns) == PA_NONE ? -ENOMEM : 0;
+}
+
+int pa_procs__map(struct pa_procs *p, uint32_t pid, uint32_t tid, const struct pa_piece *piece)
+{
+	uint32_t i = get_proc(p, pid), space;
+	int err;
+
+	if (i == PA_NONE)
+		return -ENOMEM;
+	err = revive(p, i, tid, piece->from_ns);
+	if (err)
+		return err;
+	space = space_at(p, &p->procs[i], piece->from_ns);
+	return pa_space__map(&p->spaces[space], &p->pool, piece, &p->dropped_map_cnt);
+}
+
+int pa_procs__set_comm(struct pa_procs *p, uint32_t pid, uint32_t tid, const char *comm, bool exec,
+		       uint64_t time_ns)
+{
+	uint32_t str = pa_strings__intern(&p->strings, comm, strlen(comm));
+	uint32_t i = get_proc(p, pid);
+	uint64_t birth_ns;
+	int err;
+
+	if (str == PA_NONE || i == PA_NONE)
+		return -ENOMEM;
+	err = revive(p, i, tid, time_ns);
+	if (err)
+		return err;
+	if (exec && time_ns) {
+		birth_ns = p->spaces[space_at(p, &p->procs[i], time_ns)].birth_ns;
+		if (add_space(p, i, time_ns, birth_ns) == PA_NONE)
+			return -ENOMEM;
+	}
+	return add_comm(p, tid, p->strings.strs[str], time_ns);
+}
+
+/* Let space see what the parent's space holds at time_ns. Generations that mapped nothing of
+ * their own are skipped, so that chains of forks stay short. */
+static void inherit(struct pa_procs *p, uint32_t space, uint32_t parent, uint64_t time_ns)
+{
+	while (parent != PA_NONE && !p->spaces[parent].cur_cnt && !p->spaces[parent].past_cnt) {
+		if (p->spaces[parent].parent_ns < time_ns)
+			time_ns = p->spaces[parent].parent_ns;
+		parent = p->spaces[parent].parent;
+	}
+	if (parent == PA_NONE || parent >= space) /* a parent is older: no cycles */
+		return;
+	p->spaces[space].parent = parent;
+	p->spaces[space].parent_ns = time_ns;
+}
+
+int pa_procs__fork(struct pa_procs *p, uint32_t pid, uint32_t tid, uint32_t ppid, uint32_t ptid,
+		   bool keep_maps, uint64_t time_ns)
+{
+	uint32_t parent_thread = find_thread(p, ptid), i, parent, space;
+	const char *comm = NULL;
+	int err = 0;
+
+	if (parent_thread != PA_NONE)
+		comm = comm_at(&p->threads[parent_thread], time_ns);
+	if (comm)
+		err = add_comm(p, tid, comm, time_ns);
+	if (err || pid == ppid)
+		return err;
+	i = get_proc(p, pid);
+	parent = pa_procs__space(p, ppid, time_ns);
+	if (i == PA_NONE || parent == PA_NONE)
+		return -ENOMEM;
+	p->procs[i].exit_ns = 0;
+	/* At time 0 (processes that were there before the capture) the first space is meant. */
+	space = time_ns ? add_space(p, i, time_ns, time_ns) : space_at(p, &p->procs[i], 0);
+	if (space == PA_NONE)
+		return -ENOMEM;
+	if (keep_maps)
+		inherit(p, space, parent, time_ns);
+	return 0;
+}
+
+int pa_procs__exit(struct pa_procs *p, uint32_t pid, uint32_t tid, uint64_t time_ns)
+{
+	uint32_t i = tid == pid ? find_proc(p, pid) : PA_NONE;
+
+	if (i != PA_NONE && time_ns > p->spaces[space_at(p, &p->procs[i], time_ns)].from_ns)
+		p->procs[i].exit_ns = time_ns;
+	return 0;
+}
+
+const struct pa_piece *pa_procs__find(const struct pa_procs *p, uint32_t space, uint64_t addr,
+				      uint64_t time_ns)
+{
+	const struct pa_piece *late = NULL, *unused = NULL;
+	const struct pa_space *s = &p->spaces[space];
+	const struct pa_piece *found = pa_space__find(s, addr, time_ns, &late);
+
+	for (int i = 0; !found && s->parent != PA_NONE && i < ANCESTORS_MAX; i++) {
+		if (s->parent_ns < time_ns)
+			time_ns = s->parent_ns;
+		s = &p->spaces[s->parent];
+		found = pa_space__find(s, addr, time_ns, &unused);
+	}
+	return found ? found : late;
+}

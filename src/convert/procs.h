@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * procs.h - processes and threads of a session, by time: which address space a pid had, and
+ * which name a thread. Fed by sideband records, asked by samples.
+ */
+#ifndef PA_PROCS_H
+#define PA_PROCS_H
+
+#include "convert/maps.h"
+
+struct pa_proc;
+struct pa_thread;
+
+/** Everything that lives here is freed with pa_procs__free. */
+struct pa_procs {
+	uint64_t seed;
+	struct pa_index by_pid, by_tid;
+	struct pa_proc *procs;
+	size_t proc_cnt, proc_cap;
+	struct pa_thread *threads;
+	size_t thread_cnt, thread_cap;
+	struct pa_space *spaces;
+	size_t space_cnt, space_cap;
+	struct pa_strings strings; /* comms and paths */
+	struct pa_pool pool;	   /* pieces */
+	uint64_t dropped_map_cnt;
+	uint32_t last_proc, last_thread; /* of the last question: samples come in runs */
+};
+
+void pa_procs__init(struct pa_procs *p, uint64_t seed);
+void pa_procs__free(struct pa_procs *p);
+
+/** Index into spaces of the pid's space at time_ns; made when the pid is new.
+ *  @return PA_NONE without memory */
+uint32_t pa_procs__space(struct pa_procs *p, uint32_t pid, uint64_t time_ns);
+/** Name of the thread at time_ns: its own, else its process's; ":TID" when neither is known.
+ *  Equal names are equal pointers. @return NULL without memory */
+const char *pa_procs__comm(struct pa_procs *p, uint32_t pid, uint32_t tid, uint64_t time_ns);
+
+/** All: @return 0, -ENOMEM */
+int pa_procs__map(struct pa_procs *p, uint32_t pid, uint32_t tid, const struct pa_piece *piece);
+int pa_procs__set_comm(struct pa_procs *p, uint32_t pid, uint32_t tid, const char *comm, bool exec,
+		       uint64_t time_ns);
+/** @param keep_maps  the child starts with its parent's mappings */
+int pa_procs__fork(struct pa_procs *p, uint32_t pid, uint32_t tid, uint32_t ppid, uint32_t ptid,
+		   bool keep_maps, uint64_t time_ns);
+int pa_procs__exit(struct pa_procs *p, uint32_t pid, uint32_t tid, uint64_t time_ns);
+
+/** What addr of a space means at time_ns, ancestors included. NULL: nothing was mapped. */
+const struct pa_piece *pa_procs__find(const struct pa_procs *p, uint32_t space, uint64_t addr,
+				      uint64_t time_ns);
+
+#endif

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * session.c - takes in records, one at a time: sideband records into procs and images, samples
+ * into stacks.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "convert/session.h"
+
+#ifndef PERF_RECORD_MISC_FORK_EXEC
+#define PERF_RECORD_MISC_FORK_EXEC (1 << 13)
+#endif
+
+enum { PID_KERNEL = 0xffffffff, EVENTS_MAX = UINT16_MAX };
+
+static uint64_t new_seed(void)
+{
+	struct timespec now;
+	uint64_t seed;
+
+	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) == sizeof(seed))
+		return seed;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return pa_mix(now.tv_nsec, (uintptr_t)&seed | 1);
+}
+
+int pa_session__new(const struct pa_session_opts *opts, struct pa_session **out)
+{
+	struct pa_session *s;
+
+	*out = NULL;
+	if (!opts->events)
+		return -EINVAL;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	memcpy(&s->opts, opts, opts->sz < sizeof(s->opts) ? opts->sz : sizeof(s->opts));
+	s->seed = new_seed();
+	pa_procs__init(&s->procs, s->seed);
+	*out = s;
+	return 0;
+}
+
+void pa_session__free(struct pa_session *s)
+{
+	if (!s)
+		return;
+	pa_procs__free(&s->procs);
+	pa_session_images__free(s);
+	free(s->stacks);
+	pa_index__free(&s->stack_table);
+	pa_pool__free(&s->chains);
+	for (size_t i = 0; i < s->frame_chunk_cnt; i++)
+		free(s->frame_chunks[i]);
+	free(s->frame_chunks);
+	free(s);
+}
+
+void pa_session__warn(const struct pa_session *s, const char *fmt, ...)
+{
+	char msg[512];
+	va_list ap;
+
+	if (!s->opts.warn)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(msg, sizeof(msg), fmt, ap);
+	va_end(ap);
+	s->opts.warn(s->opts.ctx, msg);
+}
+
+bool pa_session__is_sideband(__u32 type)
+{
+	switch (type) {
+	case PERF_RECORD_MMAP:
+	case PERF_RECORD_MMAP2:
+	case PERF_RECORD_COMM:
+	case PERF_RECORD_FORK:
+	case PERF_RECORD_EXIT:
+	case PERF_RECORD_LOST:
+	case PERF_RECORD_LOST_SAMPLES:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* FORK and EXIT have a time of their own, but to mix it with records that have none would put
+ * those before everything else. */
+static bool has_sideband_times(const struct pa_session *s)
+{
+	const struct pd_event *e = pd_events__get(s->opts.events, 0);
+
+	return e && e->attr.sample_id_all && (e->attr.sample_type & PERF_SAMPLE_TIME);
+}
+
+uint64_t pa_session__sideband_time(const struct pa_session *s, const struct perf_event_header *hdr)
+{
+	struct pd_sample_id id;
+	struct pd_task task;
+
+	if (!has_sideband_times(s))
+		return 0;
+	if (hdr->type == PERF_RECORD_FORK || hdr->type == PERF_RECORD_EXIT)
+		return pd_task__parse(s->opts.events, hdr, &task) ? 0 : task.time;
+	return pd_sample_id__parse(s->opts.events, hdr, &id) ? 0 : id.time;
+}
+
+/* Kernel text and modules are one image; all that its records can add is the build-id. */
+static int feed_kernel_map(struct pa_session *s, const struct pd_mmap *m)
+{
+	uint32_t i = pa_session_images__kernel(s);
+
+	if (i == PA_NONE)
+		return -ENOMEM;
+	if (m->build_id_bytes && m->build_id_bytes <= PD_BUILD_ID_MAX &&
+	    !strncmp(m->filename, "[kernel.kallsyms]", 17)) {
+		memcpy(s->images[i].build_id, m->build_id, m->build_id_bytes);
+		s->images[i].build_id_bytes = m->build_id_bytes;
+	}
+	return 0;
+}
+
+static int feed_mmap(struct pa_session *s, const struct perf_event_header *hdr)
+{
+	__u16 cpumode = hdr->misc & PERF_RECORD_MISC_CPUMODE_MASK;
+	struct pa_piece piece;
+	struct pd_mmap m;
+	uint32_t space, image;
+	int err = pd_mmap__parse(s->opts.events, hdr, &m);
+
+	if (err)
+		return err;
+	if (cpumode == PERF_RECORD_MISC_GUEST_KERNEL || cpumode == PERF_RECORD_MISC_GUEST_USER)
+		return 0;
+	if (cpumode == PERF_RECORD_MISC_KERNEL || m.pid == PID_KERNEL)
+		return feed_kernel_map(s, &m);
+	if (!(m.prot & 4 /* PROT_EXEC */) || !m.bytes)
+		return 0;
+	if (m.start + m.bytes < m.start || m.pgoff + m.bytes < m.pgoff)
+		return -EBADMSG;
+	space = pa_procs__space(&s->procs, m.pid, m.id.time);
+	if (space == PA_NONE)
+		return -ENOMEM;
+	image = pa_session_images__of_mmap(s, &m, s->procs.spaces[space].birth_ns);
+	if (image == PA_NONE)
+		return -ENOMEM;
+	piece = (struct pa_piece){
+		.start = m.start,
+		.end = m.start + m.bytes,
+		.pgoff = m.pgoff,
+		.from_ns = m.id.time,
+		.to_ns = UINT64_MAX,
+		.image = image,
+		.is_jit = s->images[image].kind == PA_IMAGE_JIT,
+	};
+	return pa_procs__map(&s->procs, m.pid, m.tid, &piece);
+}
+
+static int feed_comm(struct pa_session *s, const struct perf_event_header *hdr)
+{
+	struct pd_comm c;
+	int err = pd_comm__parse(s->opts.events, hdr, &c);
+
+	return err ? err : pa_procs__set_comm(&s->procs, c.pid, c.tid, c.comm, c.exec, c.id.time);
+}
+
+static int feed_task(struct pa_session *s, const struct perf_event_header *hdr)
+{
+	struct pd_task t;
+	int err = pd_task__parse(s->opts.events, hdr, &t);
+
+	if (err)
+		return err;
+	if (!has_sideband_times(s))
+		t.time = 0;
+	if (hdr->type == PERF_RECORD_EXIT)
+		return pa_procs__exit(&s->procs, t.pid, t.tid, t.time);
+	return pa_procs__fork(&s->procs, t.pid, t.tid, t.ppid, t.ptid,
+			      !(hdr->misc & PERF_RECORD_MISC_FORK_EXEC), t.time);
+}
+
+static int feed_lost(struct pa_session *s, const struct perf_event_header *hdr)
+{
+	struct pd_lost l;
+	int err = pd_lost__parse(s->opts.events, hdr, &l);
+
+	if (err)
+		return err;
+	if (hdr->type == PERF_RECORD_LOST)
+		s->lost_records_cnt += l.lost_cnt;
+	else
+		s->lost_samples_cnt += l.lost_cnt;
+	return 0;
+}
+
+/* Open the images of a new stack's addresses while their process still lives. */
+static int hold_images(struct pa_session *s, const struct pa_stack_entry *e, uint64_t time_ns)
+{
+	uint32_t pid = s->procs.spaces[e->space].pid;
+	struct pa_chain_walk w;
+	uint64_t ip;
+
+	pa_chain_walk__start(&w, e->chain, e->ip_cnt, e->cpumode);
+	while (pa_chain_walk__next(&w, &ip)) {
+		const struct pa_piece *piece;
+		int err;
+
+		if (pa_is_kernel(w.cpumode, ip))
+			continue;
+		piece = pa_procs__find(&s->procs, e->space, ip - (w.is_return && ip), time_ns);
+		if (!piece || s->images[piece->image].image)
+			continue;
+		err = pa_session_images__open(s, piece->image, pid, piece, true);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int feed_sample(struct pa_session *s, const struct perf_event_header *hdr)
+{
+	struct pa_stack_key key;
+	struct pd_sample sample;
+	uint64_t time_ns;
+	uint32_t i;
+	bool is_new = false;
+	int err = pd_sample__parse(s->opts.events, hdr, &sample);
+
+	if (err)
+		return err;
+	if (sample.id.event < 0 || sample.id.event > EVENTS_MAX)
+		return -ENOENT;
+	/* Without times every sideband record counts. */
+	time_ns = sample.id.time ? sample.id.time : UINT64_MAX;
+	key.comm = pa_procs__comm(&s->procs, sample.id.pid, sample.id.tid, time_ns);
+	key.space = pa_procs__space(&s->procs, sample.id.pid, time_ns);
+	if (!key.comm || key.space == PA_NONE)
+		return -ENOMEM;
+	if (s->opts.filter && !s->opts.filter(s->opts.ctx, &sample, key.comm)) {
+		s->stats.filtered_cnt++;
+		return 0;
+	}
+	key.epoch_ns = pa_space__epoch(&s->procs.spaces[key.space], time_ns);
+	key.tid = sample.id.tid;
+	key.event = sample.id.event;
+	key.cpumode = sample.cpumode;
+	if (!sample.ip_cnt) {
+		sample.ips = &sample.ip;
+		sample.ip_cnt = 1;
+		s->stats.no_stack_cnt++;
+	}
+	i = pa_stacks__add(s, &key, sample.ips, sample.ip_cnt, sample.period, &is_new);
+	if (i == PA_NONE)
+		return -ENOMEM;
+	s->stats.sample_cnt++;
+	if (sample.id.time && (!s->stats.first_ns || sample.id.time < s->stats.first_ns))
+		s->stats.first_ns = sample.id.time;
+	if (sample.id.time > s->stats.last_ns)
+		s->stats.last_ns = sample.id.time;
+	return is_new && s->opts.hold_images ? hold_images(s, &s->stacks[i], time_ns) : 0;
+}
+
+int pa_session__feed(struct pa_session *s, const struct perf_event_header *hdr)
+{
+	int err = 0;
+
+	if (s->resolved)
+		return -EINVAL;
+	switch (hdr->type) {
+	case PERF_RECORD_SAMPLE:
+		err = feed_sample(s, hdr);
+		break;
+	case PERF_RECORD_MMAP:
+	case PERF_RECORD_MMAP2:
+		err = feed_mmap(s, hdr);
+		break;
+	case PERF_RECORD_COMM:
+		err = feed_comm(s, hdr);
+		break;
+	case PERF_RECORD_FORK:
+	case PERF_RECORD_EXIT:
+		err = feed_task(s, hdr);
+		break;
+	case PERF_RECORD_LOST:
+	case PERF_RECORD_LOST_SAMPLES:
+		err = feed_lost(s, hdr);
+		break;
+	default:
+		break;
+	}
+	if (err == -ENOENT) {
+		s->stats.unknown_event_cnt++;
+		return 0;
+	}
+	if (err == -EBADMSG)
+		s->stats.malformed_cnt++;
+	return err;
+}
+
+void pa_session__stats(const struct pa_session *s, struct pa_session_stats *out)
+{
+	*out = s->stats;
+	out->stack_cnt = s->stack_cnt;
+	out->lost_cnt = s->lost_samples_cnt ? s->lost_samples_cnt : s->lost_records_cnt;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * table.h - the hash function, the open-addressed table and the pool that the conversion code
+ * shares. The table maps a hash to indices that its owner gave out; the owner compares keys.
+ * Hashes are seeded per session, because a profiled process chooses the bytes that are hashed.
+ */
+#ifndef PA_TABLE_H
+#define PA_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define PA_NONE UINT32_MAX
+
+static inline uint64_t pa_mix(uint64_t a, uint64_t b)
+{
+	__extension__ typedef unsigned __int128 u128;
+	u128 product = (u128)a * b;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static inline uint64_t pa_load64(const void *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+/** Hash cnt 64-bit words at p (any alignment), two lanes at a time. */
+static inline uint64_t pa_hash_words(const void *p, size_t cnt, uint64_t seed)
+{
+	const uint64_t k0 = 0x9e3779b97f4a7c15ULL, k1 = 0xd6e8feb86659fd93ULL;
+	const unsigned char *b = p;
+	uint64_t x = seed ^ k0, y = seed ^ k1;
+
+	for (; cnt >= 4; cnt -= 4, b += 32) {
+		x = pa_mix(x ^ pa_load64(b), pa_load64(b + 8) ^ k1);
+		y = pa_mix(y ^ pa_load64(b + 16), pa_load64(b + 24) ^ k0);
+	}
+	for (; cnt; cnt--, b += 8)
+		x = pa_mix(x ^ pa_load64(b), k1);
+	return pa_mix(x ^ k0, y ^ k1);
+}
+
+static inline uint64_t pa_hash_bytes(const void *p, size_t bytes, uint64_t seed)
+{
+	uint64_t tail = bytes;
+	size_t words = bytes / 8;
+
+	if (bytes % 8) {
+		uint64_t last = 0;
+
+		memcpy(&last, (const char *)p + words * 8, bytes % 8);
+		tail = pa_mix(tail ^ seed, last ^ 0x9e3779b97f4a7c15ULL);
+	}
+	return pa_hash_words(p, words, seed ^ tail);
+}
+
+/** An open-addressed multimap from hash to index. Zero-initialized is empty.
+ *  Invariant: at most half of the slots are used; a free slot has val_plus1 0. */
+struct pa_index {
+	struct pa_slot {
+		uint32_t tag, val_plus1;
+	} * slots;
+	uint32_t mask, cnt;
+};
+
+/** @return the next candidate with that hash, PA_NONE at the end. Start with
+ *  *pos = pa_index__start(t, hash). The caller compares the key: a candidate may be another's. */
+static inline uint32_t pa_index__start(const struct pa_index *t, uint64_t hash)
+{
+	return (uint32_t)(hash >> 32) & t->mask;
+}
+
+static inline uint32_t pa_index__next(const struct pa_index *t, uint64_t hash, uint32_t *pos)
+{
+	uint32_t tag = (uint32_t)(hash >> 32);
+
+	if (!t->slots)
+		return PA_NONE;
+	for (;;) {
+		const struct pa_slot *slot = &t->slots[*pos];
+
+		if (!slot->val_plus1)
+			return PA_NONE;
+		*pos = (*pos + 1) & t->mask;
+		if (slot->tag == tag)
+			return slot->val_plus1 - 1;
+	}
+}
+
+/** @return 0, -ENOMEM. val < PA_NONE. Does not look for equal keys. */
+int pa_index__add(struct pa_index *t, uint64_t hash, uint32_t val);
+void pa_index__free(struct pa_index *t);
+
+/** Memory that is freed all at once. Zero-initialized is empty. */
+struct pa_pool {
+	struct pa_pool_chunk *chunks;
+	char *next;
+	size_t left;
+};
+
+/** @return 8-aligned memory, or NULL */
+void *pa_pool__alloc(struct pa_pool *a, size_t bytes);
+void pa_pool__free(struct pa_pool *a);
+
+/** Make room for one more element of elem_bytes in a growing array. @return 0, -ENOMEM */
+int pa_array_grow(void *array, size_t cnt, size_t *cap, size_t elem_bytes);
+
+/** Strings, each kept once: equal strings have equal pointers. */
+struct pa_strings {
+	struct pa_index table;
+	struct pa_pool pool;
+	const char **strs;
+	size_t cnt, cap;
+	uint64_t seed;
+};
+
+/** @return index of the string, PA_NONE without memory */
+uint32_t pa_strings__intern(struct pa_strings *s, const char *str, size_t bytes);
+void pa_strings__free(struct pa_strings *s);
+
+#endif

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`go tool pprof` reads the profile that the unit test `round_trip` makes by hand: mappings,
+functions, inlined lines, labels, an address without a symbol."""
+import gzip
+import os
+import subprocess
+
+import pytest
+
+from harness import readers
+
+RAW = """\
+Comment: env=test
+PeriodType: cpu nanoseconds
+Period: 10101010
+Time: 2023-11-14 22:13:20 +0000 UTC
+Duration: 5s
+Samples:
+samples/count cpu/nanoseconds[dflt]
+          3   30303030: 3 2 1
+                comm:[app]
+                pid:[42] wait:[7 nanoseconds]
+          1   10101010: 4 1
+                comm:[app]
+                pid:[42]
+Locations
+     1: 0x400100 M=1 main app.c:12:0 s=10
+     2: 0x400200 M=1 inlined work.h:4:0 s=3
+             ns::work(int) work.cc:25:0 s=20(_ZN2ns4workEi)
+     3: 0xffffffff81000000 M=2 do_syscall_64 :0:0 s=0
+     4: 0x400300 M=1
+Mappings
+1: 0x400000/0x500000/0x1000 /usr/bin/app 0123456789abcdef [FN][FL][LN][IN]
+2: 0x0/0x0/0x0 [kernel]  [FN]
+"""
+
+
+@pytest.fixture(scope="module")
+def profile(build, tmp_path_factory):
+    """Path of the profile."""
+    program = build / "tests" / "unit" / "test_pprof"
+    path = tmp_path_factory.mktemp("pprof") / "hand-made.pb.gz"
+    if not program.exists():
+        pytest.fail(f"{program} is not built: run make tests-build")
+    subprocess.run([program, "round_trip"], env={**os.environ, "PPROF_KEEP": str(path)},
+                   timeout=60, check=True)
+    return path
+
+
+def test_gzip(profile):
+    data = profile.read_bytes()
+    assert data[4:8] == bytes(4)  # no time: the same calls give the same bytes
+    assert b"env=test" in gzip.decompress(data)
+
+
+def test_go_raw(profile):
+    raw = readers.go_pprof(profile, "-raw")
+    assert "\n".join(line.rstrip() for line in raw.splitlines()) + "\n" == RAW
+
+
+def test_go_inlined_frames(profile):
+    traces = readers.go_pprof(profile, "-traces")
+    stack = ["do_syscall_64", "inlined (inline)", "ns::work(int)", "main"]
+    found = [line.strip() for line in traces.splitlines()]
+    at = next(i for i, line in enumerate(found) if line.endswith(stack[0]))
+    assert found[at + 1:at + 4] == stack[1:]
+
+
+def test_go_weights(profile):
+    assert "40.40ms" in readers.go_pprof(profile, "-top")
+    assert "Total samples = 4" in readers.go_pprof(profile, "-top", "-sample_index=samples")
+    assert "100% |   inlined (inline)" in readers.go_pprof(profile, "-peek=work")

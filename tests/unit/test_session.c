@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_session.c - processes and mappings by time, the reading of call chains, and aggregation,
+ * on records made here. No symbolizer: frames are told apart by mapping and address.
+ */
+#include <errno.h>
+
+#include "check.h"
+#include "convert/convert.h"
+
+enum {
+	SAMPLE_TYPE = PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME |
+		      PERF_SAMPLE_CPU | PERF_SAMPLE_PERIOD | PERF_SAMPLE_CALLCHAIN
+};
+
+#define KERNEL_IP 0xffffffff81000010ULL
+#define CTX_KERNEL ((uint64_t)PERF_CONTEXT_KERNEL)
+#define CTX_USER ((uint64_t)PERF_CONTEXT_USER)
+
+struct fixture {
+	struct pd_events *events;
+	struct pa_session *session;
+	char warning[256];
+};
+
+static void keep_warning(void *ctx, const char *msg)
+{
+	struct fixture *f = ctx;
+
+	snprintf(f->warning, sizeof(f->warning), "%s", msg);
+}
+
+static bool set_up(struct fixture *f, size_t event_cnt)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.size = PD_ATTR_BYTES,
+		.sample_freq = 99,
+		.freq = 1,
+		.sample_type = SAMPLE_TYPE,
+		.sample_id_all = 1,
+	};
+	struct pa_session_opts opts = {.sz = sizeof(opts), .warn = keep_warning, .ctx = f};
+
+	memset(f, 0, sizeof(*f));
+	if (pd_events__new(&f->events))
+		return false;
+	for (__u64 id = 1; id <= event_cnt; id++)
+		if (pd_events__add(f->events, &attr, &id, 1, NULL) < 0)
+			return false;
+	opts.events = f->events;
+	return !pa_session__new(&opts, &f->session);
+}
+
+static void tear_down(struct fixture *f)
+{
+	pa_session__free(f->session);
+	pd_events__free(f->events);
+}
+
+static int map(struct fixture *f, __u32 pid, __u64 start, const char *path, __u64 time)
+{
+	struct pd_mmap m = {
+		.pid = pid,
+		.tid = pid,
+		.start = start,
+		.bytes = 0x1000,
+		.pgoff = 0x3000,
+		.prot = 4,
+		.filename = path,
+		.id = {.pid = pid, .tid = pid, .time = time, .id = 1},
+	};
+	__u64 buf[512];
+	int n = pd_put_mmap2(buf, sizeof(buf), f->events, PERF_RECORD_MISC_USER, &m);
+
+	return n < 0 ? n : pa_session__feed(f->session, (void *)buf);
+}
+
+static int comm(struct fixture *f, __u32 pid, __u32 tid, const char *name, bool exec, __u64 time)
+{
+	struct pd_comm c = {pid, tid, exec, name, {.pid = pid, .tid = tid, .time = time, .id = 1}};
+	__u64 buf[64];
+	int n = pd_put_comm(buf, sizeof(buf), f->events, &c);
+
+	return n < 0 ? n : pa_session__feed(f->session, (void *)buf);
+}
+
+static int task(struct fixture *f, __u32 type, __u32 pid, __u32 ppid, __u64 time)
+{
+	struct pd_task t = {pid, ppid, pid, ppid, time, {.pid = pid, .time = time, .id = 1}};
+	__u64 buf[64];
+	int n = pd_put_task(buf, sizeof(buf), f->events, type, &t);
+
+	return n < 0 ? n : pa_session__feed(f->session, (void *)buf);
+}
+
+struct at {
+	__u32 pid, tid;
+	__u64 time;
+	__u64 event; /* id; 0 means 1 */
+};
+
+static int sample(struct fixture *f, struct at at, const __u64 *chain, size_t cnt)
+{
+	__u64 buf[64] = {0};
+	struct perf_event_header *hdr = (void *)buf;
+
+	buf[1] = at.event ? at.event : 1;
+	buf[2] = cnt ? chain[cnt > 1] : 0x401010;
+	buf[3] = (__u64)at.tid << 32 | at.pid;
+	buf[4] = at.time;
+	buf[6] = 1000;
+	buf[7] = cnt;
+	memcpy(buf + 8, chain, cnt * 8);
+	hdr->type = PERF_RECORD_SAMPLE;
+	hdr->misc = PERF_RECORD_MISC_USER;
+	hdr->size = (8 + cnt) * 8;
+	return pa_session__feed(f->session, hdr);
+}
+
+/* A user stack of one ip. */
+static int hit(struct fixture *f, __u32 pid, __u64 time, __u64 ip)
+{
+	const __u64 chain[] = {CTX_USER, ip};
+
+	return sample(f, (struct at){pid, pid, time, 0}, chain, 2);
+}
+
+/* Path of the mapping of the leaf of stack i; "" unmapped. */
+static const char *leaf_path(struct fixture *f, size_t i)
+{
+	struct pa_stack st;
+
+	if (i >= pa_session__stack_cnt(f->session))
+		return "(no such stack)";
+	pa_session__stack(f->session, i, &st);
+	if (!st.frame_cnt)
+		return "(no frames)";
+	return st.frames[0]->map ? st.frames[0]->map->path : "";
+}
+
+TEST(aggregates_by_thread_and_chain)
+{
+	const __u64 chain[] = {CTX_USER, 0x401010, 0x401020};
+	struct pa_session_stats stats;
+	struct pa_stack st;
+	struct fixture f;
+
+	CHECK(set_up(&f, 1));
+	CHECK_EQ(comm(&f, 10, 10, "one", false, 1), 0);
+	CHECK_EQ(comm(&f, 10, 11, "two", false, 1), 0);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(sample(&f, (struct at){10, 10, 100 + i, 0}, chain, 3), 0);
+	CHECK_EQ(sample(&f, (struct at){10, 11, 200, 0}, chain, 3), 0);
+	CHECK_EQ(sample(&f, (struct at){10, 10, 300, 0}, chain, 2), 0);
+	CHECK_EQ(pa_session__stack_cnt(f.session), 0);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_EQ(pa_session__stack_cnt(f.session), 3);
+	pa_session__stack(f.session, 0, &st);
+	CHECK_EQ(st.sample_cnt, 3);
+	CHECK_EQ(st.period_sum, 3000);
+	CHECK_EQ(st.frame_cnt, 2);
+	CHECK_STR(st.comm, "one");
+	pa_session__stack(f.session, 1, &st);
+	CHECK_STR(st.comm, "two");
+	CHECK_EQ(st.tid, 11);
+	CHECK_EQ(st.pid, 10);
+	pa_session__stats(f.session, &stats);
+	CHECK_EQ(stats.sample_cnt, 5);
+	CHECK_EQ(stats.first_ns, 100);
+	CHECK_EQ(stats.last_ns, 300);
+	tear_down(&f);
+}
+
+TEST(comm_follows_time)
+{
+	struct pa_stack st;
+	struct fixture f;
+
+	CHECK(set_up(&f, 1));
+	CHECK_EQ(comm(&f, 10, 10, "before", false, 10), 0);
+	CHECK_EQ(comm(&f, 10, 10, "after", false, 50), 0);
+	CHECK_EQ(hit(&f, 10, 20, 0x1000), 0);
+	CHECK_EQ(hit(&f, 10, 60, 0x1000), 0);
+	CHECK_EQ(hit(&f, 99, 60, 0x1000), 0);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	pa_session__stack(f.session, 0, &st);
+	CHECK_STR(st.comm, "before");
+	pa_session__stack(f.session, 1, &st);
+	CHECK_STR(st.comm, "after");
+	pa_session__stack(f.session, 2, &st);
+	CHECK_STR(st.comm, ":99");
+	tear_down(&f);
+}
+
+TEST(file_offset_and_return_addresses)
+{
+	/* 0x402000 is the first byte past the mapping, where a call that is its last
+	 * instruction returns to */
+	const __u64 chain[] = {CTX_KERNEL, KERNEL_IP, KERNEL_IP + 16, CTX_USER, 0x401010, 0x402000};
+	struct pa_stack st;
+	struct fixture f;
+
+	CHECK(set_up(&f, 1));
+	CHECK_EQ(map(&f, 10, 0x401000, "/bin/a", 1), 0);
+	CHECK_EQ(sample(&f, (struct at){10, 10, 100, 0}, chain, 6), 0);
+	CHECK_EQ(hit(&f, 10, 101, 0x402000), 0);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	pa_session__stack(f.session, 0, &st);
+	CHECK_EQ(st.kernel_cnt, 2);
+	CHECK_EQ(st.frame_cnt, 4);
+	CHECK_STR(st.frames[0]->map->path, "[kernel]");
+	CHECK_EQ(st.frames[0]->address, KERNEL_IP);
+	CHECK_STR(st.frames[2]->map->path, "/bin/a");
+	CHECK_EQ(st.frames[2]->address, 0x3010);
+	CHECK_EQ(st.frames[3]->address, 0x4000);
+	CHECK_STR(st.frames[3]->map->path, "/bin/a");
+	CHECK_STR(leaf_path(&f, 1), "");
+	tear_down(&f);
+}
+
+TEST(replaced_mapping_keeps_earlier_samples)
+{
+	struct fixture f;
+
+	CHECK(set_up(&f, 1));
+	CHECK_EQ(map(&f, 10, 0x401000, "/lib/a.so", 10), 0);
+	CHECK_EQ(map(&f, 10, 0x401000, "/lib/b.so", 50), 0);
+	CHECK_EQ(hit(&f, 10, 60, 0x401010), 0);
+	CHECK_EQ(hit(&f, 10, 20, 0x401010), 0);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_EQ(pa_session__stack_cnt(f.session), 2);
+	CHECK_STR(leaf_path(&f, 0), "/lib/b.so");
+	CHECK_STR(leaf_path(&f, 1), "/lib/a.so");
+	tear_down(&f);
+}
+
+TEST(older_mapping_fed_late)
+{
+	struct fixture f;
+
+	CHECK(set_up(&f, 1));
+	CHECK_EQ(map(&f, 10, 0x401000, "/lib/b.so", 50), 0);
+	CHECK_EQ(map(&f, 10, 0x401800, "/lib/a.so", 10), 0);
+	CHECK_EQ(hit(&f, 10, 60, 0x401810), 0);
+	CHECK_EQ(hit(&f, 10, 20, 0x401810), 0);
+	CHECK_EQ(hit(&f, 10, 60, 0x402010), 0);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_STR(leaf_path(&f, 0), "/lib/b.so");
+	CHECK_STR(leaf_path(&f, 1), "/lib/a.so");
+	CHECK_STR(leaf_path(&f, 2), "/lib/a.so");
+	tear_down(&f);
+}
+
+TEST(same_content_does_not_split_stacks)
+{
+	struct fixture f;
+
+	CHECK(set_up(&f, 1));
+	for (__u64 t = 10; t < 1000; t += 10) {
+		CHECK_EQ(map(&f, 10, 0x401000, "/lib/a.so", t), 0);
+		CHECK_EQ(map(&f, 10, 0x7f0000, "//anon", t), 0);
+		CHECK_EQ(hit(&f, 10, t + 1, 0x401010), 0);
+		CHECK_EQ(hit(&f, 10, t + 1, 0x7f0010), 0);
+	}
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_EQ(pa_session__stack_cnt(f.session), 2);
+	CHECK_STR(leaf_path(&f, 0), "/lib/a.so");
+	CHECK_STR(leaf_path(&f, 1), "[jit]");
+	tear_down(&f);
+}
+
+TEST(middle_of_mapping_replaced)
+{
+	struct fixture f;
+
+	CHECK(set_up(&f, 1));
+	CHECK_EQ(map(&f, 10, 0x400800, "/lib/a.so", 10), 0);
+	CHECK_EQ(map(&f, 10, 0x401000, "/lib/b.so", 20), 0);
+	CHECK_EQ(hit(&f, 10, 30, 0x400900), 0);
+	CHECK_EQ(hit(&f, 10, 30, 0x401100), 0);
+	CHECK_EQ(hit(&f, 10, 15, 0x401100), 0);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_STR(leaf_path(&f, 0), "/lib/a.so");
+	CHECK_STR(leaf_path(&f, 1), "/lib/b.so");
+	CHECK_STR(leaf_path(&f, 2), "/lib/a.so");
+	tear_down(&f);
+}
+
+TEST(fork_inherits_exec_drops)
+{
+	struct pa_stack st;
+	struct fixture f;
+
+	CHECK(set_up(&f, 1));
+	CHECK_EQ(comm(&f, 10, 10, "sh", false, 1), 0);
+	CHECK_EQ(map(&f, 10, 0x401000, "/bin/sh", 1), 0);
+	CHECK_EQ(task(&f, PERF_RECORD_FORK, 20, 10, 100), 0);
+	CHECK_EQ(map(&f, 10, 0x501000, "/lib/later.so", 150), 0);
+	CHECK_EQ(comm(&f, 20, 20, "ls", true, 200), 0);
+	CHECK_EQ(map(&f, 20, 0x601000, "/bin/ls", 201), 0);
+	CHECK_EQ(hit(&f, 20, 160, 0x401010), 0);
+	CHECK_EQ(hit(&f, 20, 160, 0x501010), 0);
+	CHECK_EQ(hit(&f, 20, 260, 0x601010), 0);
+	CHECK_EQ(hit(&f, 20, 260, 0x401010), 0);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_STR(leaf_path(&f, 0), "/bin/sh");
+	pa_session__stack(f.session, 0, &st);
+	CHECK_STR(st.comm, "sh");
+	CHECK_STR(leaf_path(&f, 1), "");
+	CHECK_STR(leaf_path(&f, 2), "/bin/ls");
+	pa_session__stack(f.session, 2, &st);
+	CHECK_STR(st.comm, "ls");
+	CHECK_STR(leaf_path(&f, 3), "");
+	tear_down(&f);
+}
+
+TEST(reused_pid_has_its_own_maps)
+{
+	struct fixture f;
+
+	CHECK(set_up(&f, 1));
+	CHECK_EQ(map(&f, 20, 0x401000, "/bin/old", 10), 0);
+	CHECK_EQ(task(&f, PERF_RECORD_EXIT, 20, 20, 100), 0);
+	CHECK_EQ(task(&f, PERF_RECORD_FORK, 20, 10, 200), 0);
+	CHECK_EQ(hit(&f, 20, 50, 0x401010), 0);
+	CHECK_EQ(hit(&f, 20, 110, 0x401010), 0); /* drained after its exit */
+	CHECK_EQ(hit(&f, 20, 250, 0x401010), 0);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_EQ(pa_session__stack_cnt(f.session), 2);
+	CHECK_STR(leaf_path(&f, 0), "/bin/old");
+	CHECK_STR(leaf_path(&f, 1), "");
+	tear_down(&f);
+}
+
+TEST(reused_pid_without_fork_record)
+{
+	struct fixture f;
+
+	CHECK(set_up(&f, 1));
+	CHECK_EQ(map(&f, 20, 0x401000, "/bin/old", 10), 0);
+	CHECK_EQ(task(&f, PERF_RECORD_EXIT, 20, 20, 100), 0);
+	CHECK_EQ(map(&f, 20, 0x501000, "/bin/new", 200), 0);
+	CHECK_EQ(hit(&f, 20, 250, 0x401010), 0);
+	CHECK_EQ(hit(&f, 20, 250, 0x501010), 0);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_STR(leaf_path(&f, 0), "");
+	CHECK_STR(leaf_path(&f, 1), "/bin/new");
+	tear_down(&f);
+}
+
+TEST(long_chain_of_forks)
+{
+	struct fixture f;
+
+	CHECK(set_up(&f, 1));
+	CHECK_EQ(map(&f, 1, 0x401000, "/bin/init", 1), 0);
+	for (__u32 pid = 2; pid < 5000; pid++)
+		CHECK_EQ(task(&f, PERF_RECORD_FORK, pid, pid - 1, pid * 10), 0);
+	CHECK_EQ(hit(&f, 4999, 60000, 0x401010), 0);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_STR(leaf_path(&f, 0), "/bin/init");
+	tear_down(&f);
+}
+
+TEST(hostile_chains)
+{
+	const __u64 markers[] = {CTX_USER, CTX_KERNEL, CTX_USER};
+	const __u64 garbage[] = {~0ULL, 0, (__u64)-3000, (__u64)-640, 0x1234, 0x401010};
+	struct pa_stack st;
+	struct fixture f;
+
+	CHECK(set_up(&f, 1));
+	CHECK_EQ(sample(&f, (struct at){1, 1, 5, 0}, markers, 3), 0);
+	CHECK_EQ(sample(&f, (struct at){1, 1, 5, 0}, garbage, 6), 0);
+	CHECK_EQ(sample(&f, (struct at){1, 1, 5, 0}, garbage, 4), 0);
+	CHECK_EQ(sample(&f, (struct at){1, 1, 5, 0}, garbage, 0), 0);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	pa_session__stack(f.session, 0, &st);
+	CHECK_EQ(st.frame_cnt, 0);
+	pa_session__stack(f.session, 1, &st);
+	CHECK_EQ(st.frame_cnt, 2); /* 0, then, past the deferred context's cookie, 0x401010 */
+	CHECK_EQ(st.frames[1]->address, 0x401010);
+	pa_session__stack(f.session, 2, &st);
+	CHECK_EQ(st.frame_cnt, 1);
+	pa_session__stack(f.session, 3, &st); /* no chain: the ip */
+	CHECK_EQ(st.frame_cnt, 1);
+	CHECK_EQ(st.frames[0]->address, 0x401010);
+	tear_down(&f);
+}
+
+TEST(malformed_records_are_counted)
+{
+	struct pa_session_stats stats;
+	struct fixture f;
+	__u64 buf[64] = {0};
+	struct perf_event_header *hdr = (void *)buf;
+
+	CHECK(set_up(&f, 2));
+	hdr->type = PERF_RECORD_SAMPLE;
+	hdr->size = 64;
+	buf[1] = 1;
+	buf[7] = 1ULL << 61; /* entries that the record does not hold */
+	CHECK_EQ(pa_session__feed(f.session, hdr), -EBADMSG);
+	hdr->type = PERF_RECORD_MMAP2;
+	hdr->size = 16;
+	CHECK_EQ(pa_session__feed(f.session, hdr), -EBADMSG);
+	CHECK_EQ(map(&f, 10, ~0ULL - 0x100, "/bin/wraps", 1), -EBADMSG);
+	CHECK_EQ(sample(&f, (struct at){1, 1, 5, 77}, buf, 0), 0);
+	pa_session__stats(f.session, &stats);
+	CHECK_EQ(stats.malformed_cnt, 3);
+	CHECK_EQ(stats.unknown_event_cnt, 1);
+	CHECK_EQ(stats.sample_cnt, 0);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_EQ(pa_session__stack_cnt(f.session), 0);
+	tear_down(&f);
+}
+
+TEST(events_are_not_mixed)
+{
+	const __u64 chain[] = {CTX_USER, 0x401010};
+	struct pa_stack st;
+	struct fixture f;
+
+	CHECK(set_up(&f, 2));
+	CHECK_EQ(pd_events__rename(f.events, 0, "cycles"), 0);
+	CHECK_EQ(pd_events__rename(f.events, 1, "faults"), 0);
+	CHECK_EQ(sample(&f, (struct at){1, 1, 5, 2}, chain, 2), 0);
+	CHECK_EQ(sample(&f, (struct at){1, 1, 5, 1}, chain, 2), 0);
+	CHECK_EQ(sample(&f, (struct at){1, 1, 6, 1}, chain, 2), 0);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_EQ(pa_session__stack_cnt(f.session), 1);
+	pa_session__stack(f.session, 0, &st);
+	CHECK_EQ(st.event, 0);
+	CHECK_EQ(st.sample_cnt, 2);
+	CHECK(strstr(f.warning, "using cycles"));
+	CHECK(strstr(f.warning, "1 samples of faults"));
+	tear_down(&f);
+}
+
+TEST(many_distinct_stacks)
+{
+	struct pa_session_stats stats;
+	struct fixture f;
+
+	CHECK(set_up(&f, 1));
+	for (int round = 0; round < 2; round++)
+		for (__u64 i = 0; i < 50000; i++)
+			CHECK_EQ(hit(&f, 1, 10, 0x400000 + i), 0);
+	pa_session__stats(f.session, &stats);
+	CHECK_EQ(stats.stack_cnt, 50000);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_EQ(pa_session__frame_cnt(f.session), 50000);
+	tear_down(&f);
+}
+
+TEST(folded_lines)
+{
+	/* perf names anonymous code after its perf-map; names lose what separates them */
+	static const char expected[] = "a_b:c;[[kernel.kallsyms]] 1\n"
+				       "a_b:c;[lib:c.so] 2\n"
+				       "a_b:c;[perf-10.map] 1\n";
+	const __u64 kernel[] = {CTX_KERNEL, KERNEL_IP};
+	struct pa_folded_opts opts = {.sz = sizeof(opts)};
+	struct fixture f;
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&text, &bytes);
+
+	CHECK(out && set_up(&f, 1));
+	CHECK_EQ(comm(&f, 10, 10, "a b;c", false, 1), 0);
+	CHECK_EQ(map(&f, 10, 0x401000, "/opt/a b/lib;\"c.so", 1), 0);
+	CHECK_EQ(map(&f, 10, 0x501000, "//anon", 1), 0);
+	CHECK_EQ(hit(&f, 10, 5, 0x501010), 0);
+	CHECK_EQ(hit(&f, 10, 5, 0x401010), 0);
+	CHECK_EQ(hit(&f, 10, 5, 0x401018), 0);
+	CHECK_EQ(sample(&f, (struct at){10, 10, 6, 0}, kernel, 2), 0);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_EQ(pa_folded__write(f.session, &opts, out), 0);
+	fclose(out);
+	CHECK_STR(text, expected);
+	free(text);
+	tear_down(&f);
+}
+
+TEST_MAIN()
