@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * cpu.h - what the on-CPU sampler and user space share. Compiled by both compilers.
+ */
+#ifndef PA_BPF_CPU_H
+#define PA_BPF_CPU_H
+
+#include <linux/types.h>
+
+#define PA_FRAMES_MAX 127  /* of each context, kernel and user: perf's default */
+#define PA_CHAIN_SLOTS 256 /* 2 context markers, 2 x 127 frames; a power of two, to mask with */
+#define PA_SEEN_BITS 65536 /* processes that woke the reader, by tgid modulo this */
+#define PA_RING_TYPE_PRIVATE 0x10000 /* ring entry types from here on never reach a file */
+
+/** A ring entry: a finished PERF_RECORD_SAMPLE of sample_type IDENTIFIER | IP | TID | TIME | CPU |
+ *  PERIOD | CALLCHAIN. Only the first 64 + 8 * nr bytes are written. */
+struct pa_sample_record {
+	__u32 type;
+	__u16 misc;
+	__u16 size;
+	__u64 id;
+	__u64 ip;
+	__u32 pid, tid;
+	__u64 time;
+	__u32 cpu, res;
+	__u64 period;
+	__u64 nr;
+	__u64 ips[PA_CHAIN_SLOTS];
+};
+_Static_assert(sizeof(struct pa_sample_record) == 64 + 8 * PA_CHAIN_SLOTS, "record layout");
+
+/** Counters of one CPU, in its own cache line. fired = written + lost. */
+struct pa_cpu_stats {
+	__u64 fired; /* passed the filters */
+	__u64 written;
+	__u64 lost;	     /* ring full or absent */
+	__u64 no_user_stack; /* a user task whose stack could not be read at its first frame */
+	__u64 pad[4];
+};
+_Static_assert(sizeof(struct pa_cpu_stats) == 64, "one cache line");
+
+#endif

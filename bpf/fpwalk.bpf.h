@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * fpwalk.bpf.h - user registers of the current task, and the frame-pointer walk.
+ *
+ * The stack is read in windows: one probe read copies PA_WINDOW bytes, frame pointers are
+ * followed inside the copy, and only a frame outside it costs another read. That is a quarter of
+ * the price of bpf_get_stack, and the place where a table-driven walk finds its return address
+ * and saved registers too.
+ */
+#ifndef PA_FPWALK_BPF_H
+#define PA_FPWALK_BPF_H
+
+#include "kernel.h"
+#include "cpu.h"
+
+#define PA_WINDOW 1024	   /* a power of two; measured best among 256 to 2048 */
+#define PA_FRAME_BYTES 16  /* saved frame pointer, return address: x86-64 and aarch64 alike */
+#define PA_PAGE_BYTES 4096 /* smallest page of any kernel: a read up to its end stays inside one   \
+			    */
+
+struct pa_user_regs {
+	__u64 ip, sp, fp;
+	bool is_compat; /* a 32-bit task: its frames have another shape */
+};
+
+/** What a perf event's context says of the interrupted code. */
+struct pa_interrupt {
+	struct pa_user_regs regs; /* the kernel's, unless in_user */
+	__u64 period;
+	bool in_user;
+};
+
+struct pa_window {
+	__u64 base; /* user address of bytes[0] */
+	__u64 last; /* offset of the last whole frame in it */
+	__u8 bytes[PA_WINDOW + PA_FRAME_BYTES];
+};
+
+#if defined(__TARGET_ARCH_x86)
+#define PA_USER32_CS 0x23
+#define PA_STRIP(pc) (pc)
+
+/* All fields are read before the first branch: the verifier wants plain offsets from the context,
+ * and a compiler that reads them in several branches adds to the pointer first. */
+static __always_inline struct pa_interrupt pa_interrupt_read(const struct pa_perf_event_ctx *ctx)
+{
+	struct pa_interrupt at = {
+		.regs = {.ip = ctx->ip, .sp = ctx->sp, .fp = ctx->bp},
+		.period = ctx->sample_period,
+	};
+	__u64 cs = ctx->cs;
+
+	at.in_user = cs & 3;
+	at.regs.is_compat = (cs & 0xffff) == PA_USER32_CS;
+	return at;
+}
+
+static __always_inline int pa_pt_regs(const struct pt_regs___kernel *saved, struct pa_user_regs *r)
+{
+	__u64 cs;
+
+	if (bpf_core_read(&r->ip, sizeof(r->ip), &saved->ip) ||
+	    bpf_core_read(&r->sp, sizeof(r->sp), &saved->sp) ||
+	    bpf_core_read(&r->fp, sizeof(r->fp), &saved->bp) ||
+	    bpf_core_read(&cs, sizeof(cs), &saved->cs))
+		return -1;
+	r->is_compat = (cs & 0xffff) == PA_USER32_CS;
+	return 0;
+}
+
+#elif defined(__TARGET_ARCH_arm64)
+#define PA_PSR_MODE_MASK 0xf
+#define PA_PSR_MODE32 0x10
+/* pointer authentication codes sit above the 48 bits that a process has unless it asks for more */
+#define PA_STRIP(pc) ((pc)&0xffffffffffffULL)
+
+static __always_inline struct pa_interrupt pa_interrupt_read(const struct pa_perf_event_ctx *ctx)
+{
+	struct pa_interrupt at = {
+		.regs = {.ip = ctx->pc, .sp = ctx->sp, .fp = ctx->regs[29]},
+		.period = ctx->sample_period,
+	};
+	__u64 pstate = ctx->pstate;
+
+	at.in_user = !(pstate & PA_PSR_MODE_MASK);
+	at.regs.is_compat = pstate & PA_PSR_MODE32;
+	return at;
+}
+
+static __always_inline int pa_pt_regs(const struct pt_regs___kernel *saved, struct pa_user_regs *r)
+{
+	__u64 pstate;
+
+	if (bpf_core_read(&r->ip, sizeof(r->ip), &saved->pc) ||
+	    bpf_core_read(&r->sp, sizeof(r->sp), &saved->sp) ||
+	    bpf_core_read(&r->fp, sizeof(r->fp), &saved->regs[29]) ||
+	    bpf_core_read(&pstate, sizeof(pstate), &saved->pstate))
+		return -1;
+	r->is_compat = pstate & PA_PSR_MODE32;
+	return 0;
+}
+#endif
+
+/* Size of a kernel stack, for kernels without bpf_task_pt_regs (before 5.15): set by user space,
+ * which knows the page size. */
+const volatile __u64 kernel_stack_bytes = 16384;
+
+/** Registers with which a task entered the kernel. @return 0, or -1: it has no user mode */
+static __always_inline int pa_saved_regs(struct pa_user_regs *r)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	const struct pt_regs___kernel *saved;
+	__u32 flags;
+
+	if (bpf_core_read(&flags, sizeof(flags), &task->flags) ||
+	    flags & (PA_PF_KTHREAD | PA_PF_IO_WORKER))
+		return -1;
+	if (!BPF_CORE_READ(task, mm)) /* exiting */
+		return -1;
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) {
+		saved = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+	} else {
+		__u64 stack = (__u64)BPF_CORE_READ(task, stack);
+
+		saved = (void *)(stack + kernel_stack_bytes -
+				 bpf_core_type_size(struct pt_regs___kernel));
+	}
+	return pa_pt_regs(saved, r);
+}
+
+/** Copy the stack from addr up: as much of a window as can be read in one or two tries.
+ *  @return 0, -1: not even one frame can be read */
+static __always_inline int pa_window_load(struct pa_window *w, __u64 addr)
+{
+	__u64 cnt = PA_PAGE_BYTES - (addr & (PA_PAGE_BYTES - 1));
+
+	w->base = addr;
+	w->last = PA_WINDOW - PA_FRAME_BYTES;
+	if (!bpf_probe_read_user(w->bytes, PA_WINDOW, (void *)addr))
+		return 0;
+	/* the window's second page may be absent: the top of a stack, or never touched */
+	if (cnt >= PA_WINDOW || cnt < PA_FRAME_BYTES)
+		return -1;
+	w->last = cnt - PA_FRAME_BYTES;
+	return bpf_probe_read_user(w->bytes, cnt & (PA_WINDOW - 1), (void *)addr) ? -1 : 0;
+}
+
+/** Follow frame pointers from regs and append the return addresses to ips[n...]. The window's
+ *  bounds stay in its map value, not in registers: the verifier then sees every round alike.
+ *  @return the new n. */
+static __always_inline __u32 pa_fp_walk(struct pa_window *w, const struct pa_user_regs *regs,
+					__u64 *ips, __u32 n, __u64 *unreadable)
+{
+	__u64 fp = regs->fp;
+	/* the leaf's frame is most often near the stack pointer, and so are its callers' */
+	__u64 first = fp - regs->sp <= PA_WINDOW - PA_FRAME_BYTES ? regs->sp : fp;
+
+	if ((__s64)fp <= 0 || fp < regs->sp)
+		return n;
+	if (pa_window_load(w, first)) {
+		*unreadable += 1;
+		return n;
+	}
+	for (int i = 0; i < PA_FRAMES_MAX - 1; i++) {
+		__u64 off = fp - w->base, next, ra;
+
+		if (off > w->last) {
+			if (pa_window_load(w, fp))
+				break;
+			off = 0;
+		}
+		off &= PA_WINDOW - 1;
+		next = *(__u64 *)(w->bytes + off);
+		ra = PA_STRIP(*(__u64 *)(w->bytes + off + 8));
+		if ((__s64)ra <= 0) /* the end of the chain; never an address of the kernel */
+			break;
+		ips[n++ & (PA_CHAIN_SLOTS - 1)] = ra;
+		if (next <= fp || (__s64)next <= 0)
+			break;
+		fp = next;
+	}
+	return n;
+}
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * kernel.h - the few kernel types that the BPF programs touch, declared by hand: building needs
+ * no BTF of a running kernel, and cross-building works. Fields are found by name when a program
+ * loads (CO-RE); a type with ___FLAVOUR in its name is the same kernel type as another kernel
+ * version, or another view of it, has it.
+ */
+#ifndef PA_KERNEL_H
+#define PA_KERNEL_H
+
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <linux/perf_event.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#define PA_PF_IO_WORKER 0x00000010 /* include/linux/sched.h */
+#define PA_PF_KTHREAD 0x00200000
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct upid {
+	int nr;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
+struct task_struct {
+	unsigned int flags;
+	int pid;
+	int tgid;
+	void *stack;
+	void *mm;
+	struct pid *thread_pid;
+};
+
+#if defined(__TARGET_ARCH_x86)
+/* struct pt_regs on a task's kernel stack */
+struct pt_regs___kernel {
+	unsigned long bp, ip, cs, sp;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs___kernel {
+	__u64 regs[31];
+	__u64 sp, pc, pstate;
+};
+#endif
+
+#pragma clang attribute pop
+
+/* The context of a perf_event program: an ABI with fixed offsets, <linux/bpf_perf_event.h>. It
+ * is declared here because the header picks the registers of the compiler's target. */
+#if defined(__TARGET_ARCH_x86)
+struct pa_perf_event_ctx {
+	__u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax;
+	__u64 ip, cs, flags, sp, ss;
+	__u64 sample_period, addr;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct pa_perf_event_ctx {
+	__u64 regs[31];
+	__u64 sp, pc, pstate;
+	__u64 sample_period, addr;
+};
+#else
+#error "no registers known for this architecture"
+#endif
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * capture.h - drain the samplers and the sideband, pass by pass, into the file and the session.
+ */
+#ifndef PA_CAPTURE_CAPTURE_H
+#define PA_CAPTURE_CAPTURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "capture/images.h"
+#include "capture/sampler.h"
+#include "convert/convert.h"
+#include "perfdata/perfdata.h"
+
+struct pa_capture;
+
+struct pa_capture_opts {
+	size_t sz;
+	struct pa_sampler_opts sampler;
+	const struct pd_events *events; /* of the file: one event; borrowed */
+	struct pa_images *images;	/* borrowed */
+	struct pd_writer *writer;	/* borrowed; NULL: no file */
+	struct pa_session *session;	/* borrowed; NULL: none */
+	const pid_t *pids;		/* targets, when !sampler.all */
+	size_t pid_cnt;
+};
+
+struct pa_capture_stats {
+	uint64_t fired, lost;
+	uint64_t drained_cnt; /* samples taken out of the rings */
+	uint64_t no_user_stack;
+	uint64_t sideband_lost_cnt;
+	uint64_t enrolled_cnt, maps_read_cnt, gone_cnt;
+	uint64_t pass_cnt;
+};
+
+/** Open samplers and sideband, write the kernel's maps and those of the targets. Nothing is
+ *  sampled yet. *out is set (close it) unless -ENOMEM, for pa_capture__errmsg. @return 0, -errno */
+int pa_capture__open(const struct pa_capture_opts *opts, struct pa_capture **out);
+/** Start sampling. @return 0, -errno */
+int pa_capture__enable(struct pa_capture *c);
+/** Stop sampling. */
+void pa_capture__disable(struct pa_capture *c);
+/** Drain everything once. @return 0, -errno: the writer's error, or -ENOMEM */
+int pa_capture__pass(struct pa_capture *c);
+/** Add a process to the set that is sampled. @return 0, -errno */
+int pa_capture__add_pid(struct pa_capture *c, pid_t pid);
+/** Readable when a pass is due before the timer's. */
+int pa_capture__epoll_fd(const struct pa_capture *c);
+/** Walk the images that BUILD_ID should list. */
+int pa_capture__build_ids(const struct pa_capture *c, struct pd_build_id **ids, size_t *cnt);
+void pa_capture__stats(const struct pa_capture *c, struct pa_capture_stats *out);
+const char *pa_capture__errmsg(const struct pa_capture *c);
+/** The kernel's symbols are hidden: kernel frames stay numbers. */
+bool pa_capture__kernel_hidden(const struct pa_capture *c);
+void pa_capture__close(struct pa_capture *c);
+
+/** CLOCK_MONOTONIC, and wall-clock time, in ns. */
+uint64_t pa_monotonic_ns(void);
+uint64_t pa_wall_ns(void);
+
+#endif

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * sampler.c - load the on-CPU program, and keep an event and a ring for each CPU that is online.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bpf/cpu.h"
+#include "capture/event.h"
+#include "capture/sampler.h"
+#include "cpu.skel.h"
+
+#define INIT_PIDNS_INO 0xEFFFFFFCU /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
+#define RING_BYTES_MIN (256 << 10)
+#define RING_BYTES_MAX (4 << 20)
+
+struct cpu_slot {
+	struct pa_ring *ring;  /* made when the CPU is first seen, kept */
+	struct bpf_link *link; /* owns event_fd */
+	int event_fd;	       /* -1: none */
+};
+
+struct pa_sampler {
+	struct cpu_bpf *skel;
+	struct bpf_link *fork_link, *exit_link;
+	struct perf_event_attr attr;
+	struct pa_cpus wanted;	/* empty: all */
+	struct cpu_slot *slots; /* by CPU number */
+	size_t slot_cnt;
+	struct pa_cpu_stats *stats; /* by CPU number, mapped from the program's map */
+	size_t stats_map_bytes;
+	size_t ring_bytes;
+	int epoll_fd;
+	bool enabled;
+	char errmsg[512];
+};
+
+__attribute__((format(printf, 3, 4))) static int fail(struct pa_sampler *s, int err,
+						      const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(s->errmsg, sizeof(s->errmsg), fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+static int silent_print(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	if (level == LIBBPF_WARN && getenv("PERFAGENT_DEBUG"))
+		vfprintf(stderr, fmt, ap);
+	return 0;
+}
+
+/* Room for a quarter of a second and more at the frequency's usual record size. */
+static size_t ring_bytes_for(const struct pa_sampler_opts *opts)
+{
+	uint64_t hz = opts->attr->freq ? opts->attr->sample_freq : 10000;
+	size_t bytes = RING_BYTES_MIN;
+
+	if (opts->ring_bytes)
+		return opts->ring_bytes;
+	while (bytes < RING_BYTES_MAX && bytes < hz * 512 / 2)
+		bytes *= 2;
+	return bytes;
+}
+
+static void configure(struct pa_sampler *s, const struct pa_sampler_opts *opts)
+{
+	struct cpu_bpf *skel = s->skel;
+	struct stat ns;
+
+	skel->rodata->sample_id = opts->sample_id;
+	skel->rodata->filter_pids = !opts->all;
+	skel->rodata->want_kernel = opts->kernel_stacks;
+	/* The reader comes every 100 ms anyway; it is woken only when that would be too late. */
+	skel->rodata->wake_bytes = (uint32_t)s->ring_bytes / 4;
+	if (sysconf(_SC_PAGESIZE) > 16384) /* THREAD_SIZE is at least a page */
+		skel->rodata->kernel_stack_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+	if (!stat("/proc/self/ns/pid", &ns) && ns.st_ino != INIT_PIDNS_INO) {
+		skel->rodata->use_pidns = true;
+		skel->rodata->pidns_dev = ns.st_dev;
+		skel->rodata->pidns_ino = ns.st_ino;
+	}
+	bpf_program__set_autoload(skel->progs.follow_fork, opts->follow);
+	bpf_program__set_autoload(skel->progs.follow_exit, opts->follow);
+	bpf_map__set_max_entries(skel->maps.rings, (uint32_t)s->slot_cnt);
+	bpf_map__set_max_entries(skel->maps.scratch, (uint32_t)s->slot_cnt);
+	bpf_map__set_max_entries(skel->maps.stats, (uint32_t)s->slot_cnt);
+}
+
+/* The map of rings wants one as its model: kernels before 5.10 compare sizes too. */
+static int load_with_model_ring(struct pa_sampler *s)
+{
+	struct pa_ring *model;
+	int err = pa_ring__new(s->ring_bytes, &model);
+
+	if (err)
+		return err;
+	err = bpf_map__set_inner_map_fd(s->skel->maps.rings, pa_ring__fd(model));
+	if (!err)
+		err = cpu_bpf__load(s->skel);
+	pa_ring__free(model);
+	return err;
+}
+
+static int load(struct pa_sampler *s, const struct pa_sampler_opts *opts)
+{
+	void *map;
+	int err;
+
+	if (access("/sys/kernel/btf/vmlinux", R_OK))
+		return fail(s, -ENOENT,
+			    "/sys/kernel/btf/vmlinux: failed to read: %s: this kernel has no BTF, "
+			    "which the sampler needs (CONFIG_DEBUG_INFO_BTF=y)",
+			    strerror(errno));
+	libbpf_set_print(silent_print);
+	s->skel = cpu_bpf__open();
+	if (!s->skel)
+		return fail(s, -errno, "BPF program: failed to open: %s", strerror(errno));
+	configure(s, opts);
+	err = load_with_model_ring(s);
+	if (err == -EPERM)
+		return fail(s, err,
+			    "BPF program: failed to load: %s: run as root or give the binary "
+			    "cap_bpf and cap_perfmon (before Linux 5.11 also raise ulimit -l)",
+			    strerror(-err));
+	if (err)
+		return fail(s, err,
+			    "BPF program: failed to load: %s: Linux 5.8 or later is needed; "
+			    "PERFAGENT_DEBUG=1 shows the verifier's log",
+			    strerror(-err));
+	s->stats_map_bytes = (s->slot_cnt * sizeof(struct pa_cpu_stats) + 4095) / 4096 * 4096;
+	map = mmap(NULL, s->stats_map_bytes, PROT_READ, MAP_SHARED,
+		   bpf_map__fd(s->skel->maps.stats), 0);
+	if (map == MAP_FAILED)
+		return fail(s, -errno, "BPF counters: failed to map: %s", strerror(errno));
+	s->stats = map;
+	if (!opts->follow)
+		return 0;
+	s->fork_link = bpf_program__attach(s->skel->progs.follow_fork);
+	s->exit_link = bpf_program__attach(s->skel->progs.follow_exit);
+	if (!s->fork_link || !s->exit_link)
+		return fail(s, -errno, "BPF program: failed to attach to process events: %s",
+			    strerror(errno));
+	return 0;
+}
+
+static int make_ring(struct pa_sampler *s, int cpu)
+{
+	struct cpu_slot *slot = &s->slots[cpu];
+	/* edge-triggered: a ring with anything in it polls as readable, woken for or not */
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
+	uint32_t key = (uint32_t)cpu, fd;
+	int err;
+
+	if (slot->ring)
+		return 0;
+	err = pa_ring__new(s->ring_bytes, &slot->ring);
+	if (err)
+		return fail(s, err, "ring buffer of %zu bytes for CPU %d: failed to create: %s",
+			    s->ring_bytes, cpu, strerror(-err));
+	fd = (uint32_t)pa_ring__fd(slot->ring);
+	if (bpf_map_update_elem(bpf_map__fd(s->skel->maps.rings), &key, &fd, BPF_ANY) ||
+	    epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, (int)fd, &ev))
+		return fail(s, -errno, "ring buffer for CPU %d: failed to set up: %s", cpu,
+			    strerror(errno));
+	return 0;
+}
+
+static int attach(struct pa_sampler *s, int cpu)
+{
+	struct cpu_slot *slot = &s->slots[cpu];
+
+	slot->link = bpf_program__attach_perf_event(s->skel->progs.cpu_sample, slot->event_fd);
+	if (!slot->link)
+		return fail(s, -errno, "event on CPU %d: failed to attach the BPF program: %s", cpu,
+			    strerror(errno));
+	return 0;
+}
+
+static void drop_event(struct cpu_slot *slot)
+{
+	if (slot->link)
+		bpf_link__destroy(slot->link); /* closes the event too */
+	else if (slot->event_fd >= 0)
+		close(slot->event_fd);
+	slot->link = NULL;
+	slot->event_fd = -1;
+}
+
+static int explain_open(struct pa_sampler *s, int cpu, int err)
+{
+	if (err == -EACCES || err == -EPERM)
+		return fail(s, err,
+			    "event on CPU %d: failed to open: %s: run as root or give the binary "
+			    "cap_perfmon (kernel.perf_event_paranoid is in force)",
+			    cpu, strerror(-err));
+	if (err == -ENOENT || err == -EOPNOTSUPP)
+		return fail(s, err,
+			    "event on CPU %d: failed to open: %s: this machine does not count it; "
+			    "try --event cpu-clock",
+			    cpu, strerror(-err));
+	if (err == -EBUSY)
+		return fail(s, err, "event on CPU %d: failed to open: %s: its counter is in use",
+			    cpu, strerror(-err));
+	return fail(s, err, "event on CPU %d: failed to open: %s", cpu, strerror(-err));
+}
+
+/* @return 1 opened, 0 the CPU is not there (any more) */
+static int open_cpu(struct pa_sampler *s, int cpu)
+{
+	struct cpu_slot *slot = &s->slots[cpu];
+	int fd, err;
+
+	fd = pa_event__open(&s->attr, -1, cpu);
+	if (fd == -ENODEV || fd == -ESRCH || fd == -ENXIO)
+		return 0;
+	if (fd < 0)
+		return explain_open(s, cpu, fd);
+	slot->event_fd = fd;
+	err = make_ring(s, cpu);
+	if (!err && s->enabled)
+		err = attach(s, cpu);
+	return err ? err : 1;
+}
+
+int pa_sampler__update_cpus(struct pa_sampler *s)
+{
+	struct pa_cpus online;
+	int err = pa_cpus__online(&online);
+
+	if (err)
+		return fail(s, err, "/sys/devices/system/cpu/online: failed to read: %s",
+			    strerror(-err));
+	for (size_t cpu = 0; cpu < s->slot_cnt && err >= 0; cpu++) {
+		struct cpu_slot *slot = &s->slots[cpu];
+
+		if (s->wanted.cnt && !pa_cpus__has(&s->wanted, (int)cpu))
+			continue;
+		if (!pa_cpus__has(&online, (int)cpu))
+			drop_event(slot); /* the kernel let go of it */
+		else if (slot->event_fd < 0)
+			err = open_cpu(s, (int)cpu);
+	}
+	pa_cpus__free(&online);
+	return err < 0 ? err : 0;
+}
+
+static int check_wanted(struct pa_sampler *s, const struct pa_cpus *cpus)
+{
+	struct pa_cpus online;
+	int err = pa_cpus__online(&online);
+
+	if (err)
+		return fail(s, err, "/sys/devices/system/cpu/online: failed to read: %s",
+			    strerror(-err));
+	for (size_t i = 0; i < cpus->cnt && !err; i++)
+		if (!pa_cpus__has(&online, cpus->ids[i]))
+			err = fail(s, -ENODEV, "CPU %d: failed to sample: it is not online",
+				   cpus->ids[i]);
+	pa_cpus__free(&online);
+	if (err)
+		return err;
+	s->wanted.ids = calloc(cpus->cnt, sizeof(int));
+	if (!s->wanted.ids)
+		return -ENOMEM;
+	memcpy(s->wanted.ids, cpus->ids, cpus->cnt * sizeof(int));
+	s->wanted.cnt = cpus->cnt;
+	return 0;
+}
+
+int pa_sampler__open(const struct pa_sampler_opts *opts, struct pa_sampler **out)
+{
+	struct pa_sampler *s = calloc(1, sizeof(*s));
+	struct pa_cpus possible = {0};
+	int err;
+
+	*out = s;
+	if (!s)
+		return -ENOMEM;
+	s->attr = *opts->attr;
+	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (s->epoll_fd < 0)
+		return fail(s, -errno, "epoll: failed to create: %s", strerror(errno));
+	s->ring_bytes = ring_bytes_for(opts);
+	err = pa_cpus__possible(&possible);
+	if (err)
+		return fail(s, err, "/sys/devices/system/cpu/possible: failed to read: %s",
+			    strerror(-err));
+	s->slot_cnt = (size_t)possible.ids[possible.cnt - 1] + 1;
+	pa_cpus__free(&possible);
+	s->slots = calloc(s->slot_cnt, sizeof(*s->slots));
+	if (!s->slots)
+		return fail(s, -ENOMEM, "out of memory");
+	for (size_t cpu = 0; cpu < s->slot_cnt; cpu++)
+		s->slots[cpu].event_fd = -1;
+	if (opts->cpus && opts->cpus->cnt)
+		err = check_wanted(s, opts->cpus);
+	if (!err)
+		err = load(s, opts);
+	return err ? err : pa_sampler__update_cpus(s);
+}
+
+int pa_sampler__enable(struct pa_sampler *s)
+{
+	size_t attached_cnt = 0;
+	int err;
+
+	s->enabled = true;
+	for (size_t cpu = 0; cpu < s->slot_cnt; cpu++) {
+		if (s->slots[cpu].event_fd < 0)
+			continue;
+		err = attach(s, (int)cpu);
+		if (err)
+			return err;
+		attached_cnt++;
+	}
+	return attached_cnt ? 0 : fail(s, -ENODEV, "no CPU could be sampled");
+}
+
+void pa_sampler__disable(struct pa_sampler *s)
+{
+	s->enabled = false;
+	for (size_t cpu = 0; cpu < s->slot_cnt; cpu++)
+		if (s->slots[cpu].event_fd >= 0)
+			ioctl(s->slots[cpu].event_fd, PERF_EVENT_IOC_DISABLE, 0);
+}
+
+int pa_sampler__add_pid(struct pa_sampler *s, pid_t pid)
+{
+	uint32_t key = (uint32_t)pid;
+	uint8_t one = 1;
+
+	return bpf_map_update_elem(bpf_map__fd(s->skel->maps.pids), &key, &one, BPF_ANY) ? -errno
+											 : 0;
+}
+
+int pa_sampler__remove_pid(struct pa_sampler *s, pid_t pid)
+{
+	uint32_t key = (uint32_t)pid;
+
+	return bpf_map_delete_elem(bpf_map__fd(s->skel->maps.pids), &key) ? -errno : 0;
+}
+
+void pa_sampler__forget_pid(struct pa_sampler *s, pid_t pid)
+{
+	uint32_t bit = (uint32_t)pid % PA_SEEN_BITS;
+
+	s->skel->bss->seen[bit / 64] &= ~(1ULL << (bit % 64));
+}
+
+int64_t pa_sampler__drain(struct pa_sampler *s, struct pa_bytes *out)
+{
+	struct epoll_event edges[16];
+	int64_t total = 0, n;
+
+	while (epoll_wait(s->epoll_fd, edges, 16, 0) == 16)
+		; /* take the wake-ups that this drain answers */
+	for (size_t cpu = 0; cpu < s->slot_cnt; cpu++) {
+		if (!s->slots[cpu].ring)
+			continue;
+		n = pa_ring__drain(s->slots[cpu].ring, out);
+		if (n < 0)
+			return n;
+		total += n;
+	}
+	return total;
+}
+
+int pa_sampler__epoll_fd(const struct pa_sampler *s)
+{
+	return s->epoll_fd;
+}
+
+void pa_sampler__stats(const struct pa_sampler *s, struct pa_sampler_stats *out)
+{
+	*out = (struct pa_sampler_stats){0};
+	for (size_t cpu = 0; s->stats && cpu < s->slot_cnt; cpu++) {
+		const volatile struct pa_cpu_stats *st = &s->stats[cpu];
+
+		out->fired += st->fired;
+		out->written += st->written;
+		out->lost += st->lost;
+		out->no_user_stack += st->no_user_stack;
+	}
+}
+
+const char *pa_sampler__errmsg(const struct pa_sampler *s)
+{
+	return s->errmsg;
+}
+
+void pa_sampler__close(struct pa_sampler *s)
+{
+	if (!s)
+		return;
+	for (size_t cpu = 0; s->slots && cpu < s->slot_cnt; cpu++) {
+		drop_event(&s->slots[cpu]);
+		pa_ring__free(s->slots[cpu].ring);
+	}
+	bpf_link__destroy(s->fork_link);
+	bpf_link__destroy(s->exit_link);
+	if (s->stats)
+		munmap(s->stats, s->stats_map_bytes);
+	cpu_bpf__destroy(s->skel);
+	pa_cpus__free(&s->wanted);
+	if (s->epoll_fd >= 0)
+		close(s->epoll_fd);
+	free(s->slots);
+	free(s);
+}

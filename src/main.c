@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * main.c - the perf-agent command: parse, start, run, finish.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "options.h"
+
+/* What the handlers and the callbacks need; set once, before the handlers are. */
+struct command {
+	struct options options;
+	struct pa_agent *agent;
+	FILE *info; /* standard error when standard output carries data */
+	bool progress_shown;
+};
+
+static struct pa_agent *volatile signalled_agent;
+static volatile sig_atomic_t got_signal;
+
+static void on_signal(int signal)
+{
+	int saved = errno;
+
+	got_signal = signal;
+	if (signalled_agent)
+		pa_agent__request_stop(signalled_agent);
+	errno = saved;
+}
+
+static void clear_progress(struct command *c)
+{
+	if (c->progress_shown)
+		fputs("\r\033[K", stderr);
+	c->progress_shown = false;
+}
+
+static void log_line(void *ctx, enum pa_log_level level, const char *msg)
+{
+	struct command *c = ctx;
+
+	if (level == PA_LOG_INFO && c->options.quiet)
+		return;
+	clear_progress(c);
+	fflush(c->info);
+	fprintf(stderr, "perf-agent: %s%s\n", level == PA_LOG_WARN ? "warning: " : "", msg);
+}
+
+static void show_progress(void *ctx, const struct pa_agent_progress *p)
+{
+	struct command *c = ctx;
+
+	fprintf(stderr, "\r\033[K%llus: %llu samples, %llu lost",
+		(unsigned long long)(p->elapsed_ns / 1000000000ULL),
+		(unsigned long long)p->sample_cnt, (unsigned long long)p->lost_cnt);
+	fflush(stderr);
+	c->progress_shown = true;
+}
+
+__attribute__((format(printf, 2, 3))) static void say(struct command *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (c->options.quiet)
+		return;
+	clear_progress(c);
+	va_start(ap, fmt);
+	vfprintf(c->info, fmt, ap);
+	va_end(ap);
+	fflush(c->info);
+}
+
+/* As Go prints durations: 1m40s, 1.5s, 500ms. */
+static void format_duration(uint64_t ns, char *out, size_t bytes)
+{
+	unsigned long long minutes = ns / 60000000000ULL;
+	double seconds = (double)(ns % 60000000000ULL) / 1e9;
+
+	if (ns < 1000000ULL)
+		snprintf(out, bytes, "%.9gus", (double)ns / 1e3);
+	else if (ns < 1000000000ULL)
+		snprintf(out, bytes, "%.9gms", (double)ns / 1e6);
+	else if (minutes >= 60)
+		snprintf(out, bytes, "%lluh%llum%.9gs", minutes / 60, minutes % 60, seconds);
+	else if (minutes)
+		snprintf(out, bytes, "%llum%.9gs", minutes, seconds);
+	else
+		snprintf(out, bytes, "%.9gs", seconds);
+}
+
+static void catch_signals(struct pa_agent *agent)
+{
+	struct sigaction sa = {.sa_handler = on_signal};
+
+	signalled_agent = agent;
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	signal(SIGPIPE, SIG_IGN); /* a write says it, with the output's name */
+}
+
+static int failed(struct command *c)
+{
+	const char *msg = c->agent ? pa_agent__errmsg(c->agent) : "out of memory";
+
+	clear_progress(c);
+	fflush(c->info);
+	fprintf(stderr, "perf-agent: %s\n", *msg ? msg : "failed");
+	return 1;
+}
+
+static void say_start(struct command *c)
+{
+	char duration[64];
+
+	if (c->options.agent.duration_ns) {
+		format_duration(c->options.agent.duration_ns, duration, sizeof(duration));
+		say(c, "Collecting data for %s (Ctrl+C to stop early)...\n", duration);
+	} else {
+		say(c, "Collecting data until %s ends (Ctrl+C to stop early)...\n",
+		    c->options.agent.command[0]);
+	}
+}
+
+static int run(struct command *c)
+{
+	struct pa_agent_result result;
+	int err, run_err;
+
+	err = pa_agent__new(&c->options.agent, &c->agent);
+	if (err) {
+		failed(c);
+		return err == -EINVAL ? 2 : 1;
+	}
+	catch_signals(c->agent);
+	if (pa_agent__start(c->agent))
+		return failed(c);
+	say_start(c);
+	run_err = pa_agent__run(c->agent);
+	if (got_signal)
+		say(c, "\nReceived signal: %s\n",
+		    got_signal == SIGINT    ? "interrupt"
+		    : got_signal == SIGTERM ? "terminated"
+					    : "hangup");
+	else if (!run_err)
+		say(c, "Collection duration completed\n");
+	err = pa_agent__finish(c->agent);
+	if (run_err || err)
+		return failed(c);
+	pa_agent__result(c->agent, &result);
+	say(c, "%llu samples, %llu lost, %llu distinct stacks, %llu processes\n",
+	    (unsigned long long)result.sample_cnt, (unsigned long long)result.lost_cnt,
+	    (unsigned long long)result.stack_cnt, (unsigned long long)result.process_cnt);
+	if (result.command_status != -1)
+		return WIFSIGNALED(result.command_status) ? 128 + WTERMSIG(result.command_status)
+							  : WEXITSTATUS(result.command_status);
+	return 0;
+}
+
+static bool is_stdout(const char *path)
+{
+	return path && !strcmp(path, "-");
+}
+
+int main(int argc, char **argv)
+{
+	struct command c = {.info = stdout};
+	int status = options__parse(argc, argv, &c.options);
+
+	if (!status) {
+		struct pa_agent_opts *o = &c.options.agent;
+
+		if (is_stdout(o->profile_output) || is_stdout(o->perf_data_output))
+			c.info = stderr;
+		o->log = log_line;
+		o->ctx = &c;
+		if (isatty(STDERR_FILENO) && !c.options.quiet)
+			o->progress = show_progress;
+		status = run(&c);
+		say(&c, "Exiting program.\n");
+	}
+	signalled_agent = NULL;
+	pa_agent__free(c.agent);
+	options__free(&c.options);
+	return status;
+}

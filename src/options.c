@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * options.c - perf-agent's options: the table, the parser that fills struct options, and the
+ * check of what goes together.
+ */
+#include <argp.h>
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "capture/procfs.h"
+#include "options.h"
+
+#ifndef PA_VERSION
+#define PA_VERSION "0.1.0"
+#endif
+
+#define DEFAULT_DURATION_NS 10000000000ULL
+#define DEFAULT_RATE_HZ 99
+
+enum {
+	OPT_PROFILE = 256,
+	OPT_PID,
+	OPT_DURATION,
+	OPT_RATE,
+	OPT_PERIOD,
+	OPT_EVENT,
+	OPT_CPU,
+	OPT_KERNEL_STACKS,
+	OPT_RING_SIZE,
+	OPT_PROFILE_OUTPUT,
+	OPT_PERF_DATA_OUTPUT,
+	OPT_TAG,
+};
+
+const char *argp_program_version = "perf-agent " PA_VERSION;
+
+static const struct argp_option table[] = {
+	{NULL, 0, NULL, 0, "What to do:", 1},
+	{"profile", OPT_PROFILE, "BOOL", OPTION_ARG_OPTIONAL, "Profile CPU time (default: off)", 0},
+
+	{NULL, 0, NULL, 0, "Whom to profile:", 2},
+	{"pid", OPT_PID, "PID[,PID...]", 0,
+	 "Processes, with all their threads, without their children; may be repeated", 0},
+	{"all", 'a', "BOOL", OPTION_ARG_OPTIONAL, "The whole system", 0},
+	{"cpu", OPT_CPU, "LIST", 0, "Only on these CPUs, such as 0-3,8 (default: all)", 0},
+
+	{NULL, 0, NULL, 0, "How:", 3},
+	{"duration", OPT_DURATION, "TIME", 0,
+	 "Such as 10s, 1m30s, 500ms (default: 10s; with a command, until it ends)", 0},
+	{"sample-rate", OPT_RATE, "HZ", 0,
+	 "Samples per second and CPU (default: 99; at most kernel.perf_event_max_sample_rate)", 0},
+	{"event", OPT_EVENT, "EVENT", 0,
+	 "What to sample on, as perf names it, with :u or :k for user or kernel mode only "
+	 "(default: cycles where the machine counts them, else cpu-clock)",
+	 0},
+	{"period", OPT_PERIOD, "N", 0,
+	 "Sample each N occurrences of --event (clocks: ns) instead of by rate", 0},
+	{"kernel-stacks", OPT_KERNEL_STACKS, "BOOL", OPTION_ARG_OPTIONAL,
+	 "Kernel part of call chains (default: on)", 0},
+	{"ring-size", OPT_RING_SIZE, "KIB", 0,
+	 "Ring buffer of each CPU, in KiB, a power of two (default: by the rate, 256 to 4096)", 0},
+
+	{NULL, 0, NULL, 0, "What to write:", 4},
+	{"profile-output", OPT_PROFILE_OUTPUT, "FILE", 0,
+	 "pprof file, - for standard output (default: COMM-YYYYMMDDHHMM-on-cpu.pb.gz; with -a "
+	 "without COMM-)",
+	 0},
+	{"perf-data-output", OPT_PERF_DATA_OUTPUT, "FILE", 0,
+	 "perf.data file, - for standard output in pipe layout (default: none)", 0},
+	{"tag", OPT_TAG, "KEY=VALUE", 0, "Comment of the profile; may be repeated", 0},
+	{"quiet", 'q', NULL, 0, "Print warnings and errors only", 0},
+	{0},
+};
+
+/* ---- values ---------------------------------------------------------------------------- */
+
+static bool parse_bool(struct argp_state *state, const char *name, const char *arg)
+{
+	static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True", "yes", "on"};
+	static const char *const no[] = {"0", "f", "F", "false", "FALSE", "False", "no", "off"};
+
+	if (!arg)
+		return true;
+	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
+		if (!strcmp(arg, yes[i]))
+			return true;
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+		if (!strcmp(arg, no[i]))
+			return false;
+	argp_error(state, "--%s=%s: not true or false", name, arg);
+	return false;
+}
+
+static unsigned long long parse_number(struct argp_state *state, const char *name, const char *arg,
+				       unsigned long long min, unsigned long long max)
+{
+	unsigned long long v;
+	char *end;
+
+	errno = 0;
+	v = strtoull(arg, &end, 10);
+	if (!isdigit((unsigned char)*arg) || *end || errno || v < min || v > max)
+		argp_error(state, "--%s %s: not a number from %llu to %llu", name, arg, min, max);
+	return v;
+}
+
+/* A sequence of numbers with units, as in 1m30s; a number alone is seconds.
+ * @return ns, or 0 when it isn't one */
+static uint64_t parse_duration(const char *arg)
+{
+	static const struct {
+		const char *unit;
+		double ns;
+	} units[] = {{"ns", 1},	 {"us", 1e3}, {"\xc2\xb5s", 1e3}, {"ms", 1e6},
+		     {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
+	double total = 0;
+	const char *p = arg;
+
+	while (*p) {
+		size_t i, len;
+		double v;
+		char *end;
+
+		if (!isdigit((unsigned char)*p) && *p != '.')
+			return 0;
+		if (strspn(p, "0123456789.") > 18) /* also keeps strtod from hex and exponents */
+			return 0;
+		len = strspn(p, "0123456789.");
+		v = strtod(p, &end);
+		if (end != p + len)
+			return 0;
+		p = end;
+		if (!*p && arg + len == p)
+			return v > 0 && v < 1e9 ? (uint64_t)(v * 1e9) : 0;
+		for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+			len = strlen(units[i].unit);
+			if (!strncmp(p, units[i].unit, len) &&
+			    (!p[len] || isdigit((unsigned char)p[len]) || p[len] == '.'))
+				break;
+		}
+		if (i == sizeof(units) / sizeof(units[0]))
+			return 0;
+		total += v * units[i].ns;
+		p += len;
+	}
+	return total >= 1 && total < 1e18 ? (uint64_t)total : 0;
+}
+
+static void *grow(struct argp_state *state, void *array, size_t cnt, size_t bytes)
+{
+	void *p = reallocarray(array, cnt + 1, bytes);
+
+	if (!p)
+		argp_failure(state, 1, ENOMEM, "options");
+	return p;
+}
+
+static void parse_pids(struct argp_state *state, struct options *o, const char *arg)
+{
+	const char *p = arg;
+
+	do {
+		unsigned long v;
+		char *end;
+		bool known = false;
+
+		errno = 0;
+		v = strtoul(p, &end, 10);
+		if (!isdigit((unsigned char)*p) || errno || !v || v > INT_MAX ||
+		    (*end && *end != ','))
+			argp_error(state, "--pid %s: not a process id or a list of them", arg);
+		for (size_t i = 0; i < o->agent.pid_cnt; i++)
+			known |= o->pids[i] == (pid_t)v;
+		if (!known) {
+			o->pids = grow(state, o->pids, o->agent.pid_cnt, sizeof(*o->pids));
+			o->pids[o->agent.pid_cnt++] = (pid_t)v;
+		}
+		p = *end ? end + 1 : NULL;
+	} while (p);
+}
+
+static void parse_tag(struct argp_state *state, struct options *o, char *arg)
+{
+	char *eq = strchr(arg, '=');
+
+	if (!eq || eq == arg)
+		argp_error(state, "--tag %s: tag must be in key=value format", arg);
+	o->tags = grow(state, o->tags, o->agent.tag_cnt, sizeof(*o->tags));
+	o->tags[o->agent.tag_cnt++] = arg;
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+	struct pa_agent_opts *a = &o->agent;
+
+	switch (key) {
+	case OPT_PROFILE:
+		o->profile = parse_bool(state, "profile", arg);
+		break;
+	case OPT_PID:
+		parse_pids(state, o, arg);
+		break;
+	case 'a':
+		a->all = parse_bool(state, "all", arg);
+		break;
+	case OPT_CPU:
+		a->cpus = arg;
+		break;
+	case OPT_DURATION:
+		a->duration_ns = parse_duration(arg);
+		if (!a->duration_ns)
+			argp_error(state, "--duration %s: not a time such as 10s, 1m30s or 500ms",
+				   arg);
+		break;
+	case OPT_RATE:
+		a->sample_rate_hz = parse_number(state, "sample-rate", arg, 1, 100000000);
+		break;
+	case OPT_EVENT:
+		a->event = arg;
+		break;
+	case OPT_PERIOD:
+		a->period = parse_number(state, "period", arg, 1, LLONG_MAX);
+		break;
+	case OPT_KERNEL_STACKS:
+		a->kernel_stacks = parse_bool(state, "kernel-stacks", arg);
+		break;
+	case OPT_RING_SIZE:
+		a->ring_bytes = parse_number(state, "ring-size", arg, 4, 1 << 20) * 1024;
+		break;
+	case OPT_PROFILE_OUTPUT:
+		o->profile_output = arg;
+		break;
+	case OPT_PERF_DATA_OUTPUT:
+		o->perf_data_output = arg;
+		break;
+	case OPT_TAG:
+		parse_tag(state, o, arg);
+		break;
+	case 'q':
+		o->quiet = true;
+		break;
+	case ARGP_KEY_ARGS: /* the command and its arguments, as they are */
+		a->command = state->argv + state->next;
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+/* ---- what goes together ------------------------------------------------------------------ */
+
+static int conflict(const char *msg)
+{
+	fprintf(stderr, "perf-agent: %s\nTry `perf-agent --help' for more information.\n", msg);
+	return 2;
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a && b && !strcmp(a, b);
+}
+
+static int check(const struct options *o)
+{
+	const struct pa_agent_opts *a = &o->agent;
+
+	if (!a->pid_cnt && !a->all && !a->command)
+		return conflict("Either --pid, -a/--all or -- COMMAND is required");
+	if (a->pid_cnt && a->all)
+		return conflict("--pid and -a/--all are mutually exclusive");
+	if (!o->profile && o->perf_data_output)
+		return conflict("--perf-data-output is only valid with --profile");
+	if (!o->profile && o->profile_output)
+		return conflict("--profile-output is only valid with --profile");
+	if (!o->profile)
+		return conflict("--profile must be specified: it is what to do");
+	if (a->period && a->sample_rate_hz)
+		return conflict("--period and --sample-rate are mutually exclusive");
+	if (a->period && !a->event)
+		return conflict("--period needs --event: it counts occurrences of it");
+	if (a->ring_bytes & (a->ring_bytes - 1))
+		return conflict("--ring-size must be a power of two");
+	if (same(o->profile_output, "-") && same(o->perf_data_output, "-"))
+		return conflict("--profile-output and --perf-data-output can't both be -");
+	if (same(o->profile_output, o->perf_data_output))
+		return conflict("--profile-output and --perf-data-output name the same file");
+	return 0;
+}
+
+/* ---- automatic names ----------------------------------------------------------------------- */
+
+/* The name of a process or a command, as a file name can hold it. */
+static void target_name(const struct options *o, char *out, size_t bytes)
+{
+	const struct pa_agent_opts *a = &o->agent;
+	char comm[PA_COMM_BYTES];
+	const char *slash;
+
+	if (a->pid_cnt) {
+		if (pa_procfs__comm(a->pids[0], comm))
+			snprintf(out, bytes, "pid%d", (int)a->pids[0]);
+		else
+			snprintf(out, bytes, "%s", comm);
+	} else {
+		slash = strrchr(a->command[0], '/');
+		snprintf(out, bytes, "%.64s", slash ? slash + 1 : a->command[0]);
+	}
+	for (char *p = out; *p; p++)
+		if (!isalnum((unsigned char)*p) && !strchr("._-+", *p))
+			*p = '_';
+	if (*out == '.' || *out == '-')
+		*out = '_';
+}
+
+static void name_profile(struct options *o)
+{
+	char target[80], when[32];
+	time_t now = time(NULL);
+	struct tm tm;
+
+	localtime_r(&now, &tm);
+	strftime(when, sizeof(when), "%Y%m%d%H%M", &tm);
+	if (o->agent.all) {
+		snprintf(o->profile_name, sizeof(o->profile_name), "%s-on-cpu.pb.gz", when);
+	} else {
+		target_name(o, target, sizeof(target));
+		snprintf(o->profile_name, sizeof(o->profile_name), "%s-%s-on-cpu.pb.gz", target,
+			 when);
+	}
+}
+
+int options__parse(int argc, char **argv, struct options *o)
+{
+	static const struct argp argp = {
+		.options = table,
+		.parser = parse_option,
+		.args_doc = "[-- COMMAND [ARG...]]",
+		.doc = "Profile processes with eBPF into perf.data and pprof."
+		       "\vExamples:\n"
+		       "  perf-agent --profile --pid 1234\n"
+		       "  perf-agent --profile -a --duration 30s --perf-data-output perf.data\n"
+		       "  perf-agent --profile --perf-data-output perf.data -- ./server --port "
+		       "80\n\n"
+		       "Exit status: 0 done (with a command: its own), 1 the job failed, 2 wrong "
+		       "usage.",
+	};
+	int err;
+
+	memset(o, 0, sizeof(*o));
+	o->agent.sz = sizeof(o->agent);
+	o->agent.kernel_stacks = true;
+	o->agent.argv = (const char *const *)argv;
+	argp_err_exit_status = 2;
+	/* in order: what follows the first word that is no option belongs to the command */
+	argp_parse(&argp, argc, argv, ARGP_IN_ORDER | ARGP_LONG_ONLY, NULL, o);
+	o->agent.pids = o->pids;
+	o->agent.tags = o->tags;
+	err = check(o);
+	if (err)
+		return err;
+	if (!o->agent.duration_ns && !o->agent.command)
+		o->agent.duration_ns = DEFAULT_DURATION_NS;
+	if (!o->agent.sample_rate_hz && !o->agent.period)
+		o->agent.sample_rate_hz = DEFAULT_RATE_HZ;
+	name_profile(o);
+	o->agent.profile_output = o->profile_output ? o->profile_output : o->profile_name;
+	o->agent.perf_data_output = o->perf_data_output;
+	return 0;
+}
+
+void options__free(struct options *o)
+{
+	free(o->pids);
+	free(o->tags);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * perfagent.h - profile processes of this machine: the library behind the perf-agent command.
+ *
+ * A pa_agent is one capture: new, start, run, finish, free. Nothing is printed; what a person
+ * should know arrives at opts.log. The calling thread does all the work, in pa_agent__run; only
+ * pa_agent__request_stop may be called from elsewhere (another thread, a signal handler).
+ */
+#ifndef PERFAGENT_H
+#define PERFAGENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct pa_agent;
+
+enum pa_log_level {
+	PA_LOG_INFO, /* what is being done */
+	PA_LOG_WARN, /* the result is less than was asked for */
+};
+
+struct pa_agent_progress {
+	uint64_t elapsed_ns;
+	uint64_t sample_cnt, lost_cnt;
+};
+
+/** What to capture. Strings and arrays are borrowed until pa_agent__free. */
+struct pa_agent_opts {
+	size_t sz;	   /* sizeof(struct pa_agent_opts) */
+	const pid_t *pids; /* processes to sample (thread group ids)... */
+	size_t pid_cnt;
+	bool all;		 /* ...or every process; or neither: the command and its children */
+	char *const *command;	 /* NULL-terminated; the capture ends with it. NULL: none */
+	uint64_t duration_ns;	 /* 0: until the command or all targets end, or a stop request */
+	const char *event;	 /* "cpu-clock", "cycles:u"...; NULL: cycles, else cpu-clock */
+	uint64_t sample_rate_hz; /* per CPU; 0 with period: use period */
+	uint64_t period;	 /* events per sample */
+	const char *cpus;	 /* list such as "0-3,8"; NULL: all */
+	bool kernel_stacks;
+	size_t ring_bytes;	    /* per CPU, a power of two of at least a page; 0: by the rate */
+	const char *profile_output; /* pprof file, "-" standard output; NULL: none */
+	const char *perf_data_output; /* perf.data file, "-" standard output; NULL: none */
+	const char *const *tags;      /* "key=value" */
+	size_t tag_cnt;
+	const char *const *argv; /* for the file's command line; NULL-terminated, or NULL */
+	void (*log)(void *ctx, enum pa_log_level level, const char *msg); /* one line, no newline */
+	void (*progress)(void *ctx, const struct pa_agent_progress *p);	  /* about once a second */
+	void *ctx;
+};
+
+struct pa_agent_result {
+	uint64_t sample_cnt;	      /* in the outputs */
+	uint64_t fired_cnt, lost_cnt; /* fired = drained + lost */
+	uint64_t stack_cnt;	      /* distinct */
+	uint64_t process_cnt;	      /* sampled */
+	uint64_t perf_data_bytes;
+	int command_status; /* of waitpid(2); -1: no command, or stopped by the agent */
+};
+
+/** Check the options and make an agent; nothing is opened yet. *out is set (free it) unless
+ *  -ENOMEM, so that pa_agent__errmsg can be asked.
+ *  @return 0, -EINVAL bad options, -ENOMEM */
+int pa_agent__new(const struct pa_agent_opts *opts, struct pa_agent **out);
+/** Open everything, start the command, and sample from here on. After an error only errmsg and
+ *  free may be called. @return 0, -EALREADY, -errno */
+int pa_agent__start(struct pa_agent *a);
+/** Capture until the duration is over, the command or all targets ended, or a stop is requested.
+ *  @return 0, -EINVAL not started, -errno: the capture broke off; finish saves what there is */
+int pa_agent__run(struct pa_agent *a);
+/** End pa_agent__run soon. Async-signal-safe; may be called before run. */
+void pa_agent__request_stop(struct pa_agent *a);
+/** Stop sampling and write the outputs. @return 0, -errno of the first output that failed */
+int pa_agent__finish(struct pa_agent *a);
+void pa_agent__result(const struct pa_agent *a, struct pa_agent_result *out);
+/** "OBJECT: failed to VERB: REASON: remedy" of the first failure; "" when nothing failed. */
+const char *pa_agent__errmsg(const struct pa_agent *a);
+/** Release everything. An agent that was started and not finished leaves perf.data as it was at
+ *  the last pass. */
+void pa_agent__free(struct pa_agent *a);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
