@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Skips that say why: each need returns the path of what it found, or skips the test."""
+import glob
+import os
+import shutil
+
+import pytest
+
+
+def live_missing():
+    """Why live tests can't run here, or None."""
+    if os.geteuid() != 0:
+        return "needs root (run as root, or sudo make check-live)"
+    if not os.path.exists("/sys/kernel/btf/vmlinux"):
+        return "the kernel has no BTF (/sys/kernel/btf/vmlinux)"
+    return None
+
+
+def live():
+    """Skip unless live profiling is possible."""
+    why = live_missing()
+    if why:
+        pytest.skip(why)
+
+
+def command(name, package=None):
+    """Path of a command, from PATH or the system folders."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if not path:
+        pytest.skip(f"{name} is missing: make deps-check" +
+                    (f" (package {package})" if package else ""))
+    return path
+
+
+def perf():
+    return command("perf", "linux-perf")
+
+
+def hotspot_perfparser():
+    for path in glob.glob("/usr/lib/*/libexec/hotspot-perfparser") + \
+            glob.glob("/usr/libexec/hotspot-perfparser"):
+        return path
+    return pytest.skip("hotspot-perfparser is missing: make deps-check (package hotspot)")
+
+
+def go():
+    return command("go", "golang-go")
+
+
+def create_llvm_prof():
+    return command("create_llvm_prof", "autofdo")
+
+
+def cpus(count):
+    """Skip with fewer CPUs than count."""
+    have = len(os.sched_getaffinity(0))
+    if have < count:
+        pytest.skip(f"needs {count} CPUs, {have} are allowed")
+
+
+def hardware_cycles():
+    """Skip where the CPU has no counter (a VM)."""
+    if not os.path.exists("/sys/bus/event_source/devices/cpu/events/cpu-cycles"):
+        pytest.skip("no hardware counters (/sys/bus/event_source/devices/cpu)")
