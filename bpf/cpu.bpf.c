@@ -46,7 +46,7 @@ struct {
 
 struct scratch {
 	struct pa_sample_record rec;
-	struct pa_window window;
+	struct pa_walk walk;
 	__u64 unread_bytes; /* written since the reader was last woken */
 };
 
@@ -170,7 +170,7 @@ int cpu_sample(struct pa_perf_event_ctx *ctx)
 		s->rec.ips[n++ & (PA_CHAIN_SLOTS - 1)] = PERF_CONTEXT_USER;
 		s->rec.ips[n++ & (PA_CHAIN_SLOTS - 1)] = regs.ip;
 		if (!regs.is_compat)
-			n = pa_fp_walk(&s->window, &regs, s->rec.ips, n, &st->no_user_stack);
+			n = pa_fp_walk(&s->walk, &regs, s->rec.ips, n, &st->no_user_stack);
 	}
 	s->rec.id = sample_id;
 	s->rec.pid = tgid;

@@ -23,7 +23,6 @@
 #include "capture/sideband.h"
 #include "caps.h"
 
-#define PASS_NS 100000000ULL   /* the timer's pace */
 #define PASS_MIN_NS 2000000ULL /* woken passes come no closer */
 #define PROGRESS_NS 1000000000ULL
 
@@ -423,7 +422,7 @@ static void process_gone(struct pa_agent *a, uint32_t i)
 
 static int wait_for_work(struct pa_agent *a, uint64_t now)
 {
-	uint64_t wait_ns = PASS_NS;
+	uint64_t wait_ns = pa_capture__interval_ns(a->capture);
 	struct epoll_event ev[16];
 	int n;
 
@@ -496,9 +495,11 @@ const char *pa_agent__errmsg(const struct pa_agent *a)
 
 void pa_agent__free(struct pa_agent *a)
 {
+	int status;
+
 	if (!a)
 		return;
-	pa_command__end(&a->command);
+	pa_command__end(&a->command, &status);
 	pa_capture__close(a->capture);
 	pd_writer__close(a->writer);
 	pa_session__free(a->session);

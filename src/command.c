@@ -9,9 +9,13 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "command.h"
+
+#define END_STEP_NS 10000000 /* a command that was told to end has two seconds for it */
+#define END_STEPS 200
 
 __attribute__((noreturn)) static void child(char *const *argv, int go_fd, int error_fd)
 {
@@ -97,20 +101,25 @@ int pa_command__ended(struct pa_command *c, int *status)
 	return 1;
 }
 
-int pa_command__end(struct pa_command *c)
+pid_t pa_command__end(struct pa_command *c, int *status)
 {
-	int status = -1;
+	const struct timespec step = {0, END_STEP_NS};
+	pid_t pid = c->pid;
 
+	*status = -1;
 	if (c->go_fd >= 0)
 		close(c->go_fd);
 	if (c->error_fd >= 0)
 		close(c->error_fd);
 	c->go_fd = c->error_fd = -1;
-	if (!c->pid)
-		return -1;
-	kill(c->pid, SIGTERM);
-	while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
-		;
 	c->pid = 0;
-	return status;
+	if (!pid)
+		return 0;
+	kill(pid, SIGTERM);
+	for (int i = 0; i < END_STEPS; i++) {
+		if (waitpid(pid, status, WNOHANG) == pid)
+			return 0;
+		nanosleep(&step, NULL);
+	}
+	return pid;
 }

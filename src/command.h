@@ -18,8 +18,10 @@ struct pa_command {
 int pa_command__prepare(struct pa_command *c, char *const *argv);
 /** Let it exec. @return 0, -errno of exec (the child is gone then) */
 int pa_command__go(struct pa_command *c);
-/** End it if it runs (SIGTERM) and wait for it. @return its wait status; -1 none */
-int pa_command__end(struct pa_command *c);
+/** End it if it runs: SIGTERM, then wait two seconds at most.
+ *  @param status  its wait status; -1 none
+ *  @return 0, or the id of a command that goes on running */
+pid_t pa_command__end(struct pa_command *c, int *status);
 /** Has it ended? Does not block. @return 1 and *status, 0 */
 int pa_command__ended(struct pa_command *c, int *status);
 

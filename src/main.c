@@ -158,6 +158,7 @@ static int run(struct command *c)
 	say(c, "%llu samples, %llu lost, %llu distinct stacks, %llu processes\n",
 	    (unsigned long long)result.sample_cnt, (unsigned long long)result.lost_cnt,
 	    (unsigned long long)result.stack_cnt, (unsigned long long)result.process_cnt);
+	say(c, "Exiting program.\n");
 	if (result.command_status != -1)
 		return WIFSIGNALED(result.command_status) ? 128 + WTERMSIG(result.command_status)
 							  : WEXITSTATUS(result.command_status);
@@ -184,7 +185,6 @@ int main(int argc, char **argv)
 		if (isatty(STDERR_FILENO) && !c.options.quiet)
 			o->progress = show_progress;
 		status = run(&c);
-		say(&c, "Exiting program.\n");
 	}
 	signalled_agent = NULL;
 	pa_agent__free(c.agent);

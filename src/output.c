@@ -193,6 +193,20 @@ static void take_result(struct pa_agent *a)
 			     "no samples were taken: the target did not run on a CPU meanwhile");
 }
 
+static void end_command(struct pa_agent *a)
+{
+	pid_t left;
+	int status;
+
+	/* its own status counts only when it ended by itself */
+	if (pa_command__ended(&a->command, &a->result.command_status))
+		return;
+	left = pa_command__end(&a->command, &status);
+	if (left)
+		pa_agent_log(a, PA_LOG_WARN, "%s goes on running as process %d: it ignores SIGTERM",
+			     a->opts.command[0], (int)left);
+}
+
 int pa_agent__finish(struct pa_agent *a)
 {
 	int err = 0, first;
@@ -210,8 +224,7 @@ int pa_agent__finish(struct pa_agent *a)
 		if (err)
 			pa_agent_capture_failed(a, err);
 	}
-	if (!pa_command__ended(&a->command, &a->result.command_status))
-		pa_command__end(&a->command);
+	end_command(a);
 	take_result(a);
 	first = pa_session__resolve(a->session);
 	if (first)

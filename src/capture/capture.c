@@ -16,7 +16,11 @@
 #include "capture/proctab.h"
 #include "capture/sideband.h"
 
-#define CPU_CHECK_NS 1000000000ULL /* how often CPUs are looked for that came or went */
+#define INTERVAL_MIN_NS 50000000ULL
+#define INTERVAL_MAX_NS 500000000ULL
+#define BATCH_SAMPLE_BYTES (512 << 10)	/* of a good pass: its fixed cost is spread, it fits L2 */
+#define BATCH_SIDEBAND_BYTES (64 << 10) /* an eighth of what the kernel has room for */
+#define CPU_CHECK_NS 1000000000ULL	/* how often CPUs are looked for that came or went */
 
 struct kernel_image {
 	char name[80];
@@ -35,6 +39,7 @@ struct pa_capture {
 	uint64_t pass_ns;   /* start of the last pass */
 	uint64_t max_ns[2]; /* latest time written up to the last pass, and the one before it */
 	uint64_t cpu_check_ns;
+	uint64_t interval_ns;
 	uint64_t reported_lost;
 	struct pa_capture_stats stats;
 	bool kernel_hidden;
@@ -179,6 +184,7 @@ int pa_capture__open(const struct pa_capture_opts *opts, struct pa_capture **out
 	if (!err)
 		err = enrol_targets(c);
 	c->pass_ns = c->cpu_check_ns = pa_monotonic_ns();
+	c->interval_ns = 2 * INTERVAL_MIN_NS;
 	return err;
 }
 
@@ -303,6 +309,20 @@ static int append_round(struct pa_capture *c)
 	return 0;
 }
 
+/* Come twice as late when there was little to do, twice as soon when there was too much. */
+static void adapt_interval(struct pa_capture *c)
+{
+	if (c->samples.len > BATCH_SAMPLE_BYTES || c->batch.bytes.len > BATCH_SIDEBAND_BYTES)
+		c->interval_ns /= 2;
+	else if (c->samples.len < BATCH_SAMPLE_BYTES / 2 &&
+		 c->batch.bytes.len < BATCH_SIDEBAND_BYTES / 2)
+		c->interval_ns *= 2;
+	if (c->interval_ns < INTERVAL_MIN_NS)
+		c->interval_ns = INTERVAL_MIN_NS;
+	if (c->interval_ns > INTERVAL_MAX_NS)
+		c->interval_ns = INTERVAL_MAX_NS;
+}
+
 int pa_capture__pass(struct pa_capture *c)
 {
 	uint64_t now = pa_monotonic_ns();
@@ -335,7 +355,13 @@ int pa_capture__pass(struct pa_capture *c)
 		return *c->errmsg ? err : fail(c, err, pd_writer__errmsg(c->opts.writer));
 	pa_proctab__end_pass(c->proctab);
 	c->pass_ns = now;
+	adapt_interval(c);
 	return check_cpus(c, now);
+}
+
+uint64_t pa_capture__interval_ns(const struct pa_capture *c)
+{
+	return c->interval_ns;
 }
 
 struct id_list {

@@ -45,6 +45,9 @@ int pa_capture__enable(struct pa_capture *c);
 void pa_capture__disable(struct pa_capture *c);
 /** Drain everything once. @return 0, -errno: the writer's error, or -ENOMEM */
 int pa_capture__pass(struct pa_capture *c);
+/** How long the next pass may wait: 50 to 500 ms, by how much came in. A first sample of a
+ *  process, and a filling ring, wake the reader sooner. */
+uint64_t pa_capture__interval_ns(const struct pa_capture *c);
 /** Add a process to the set that is sampled. @return 0, -errno */
 int pa_capture__add_pid(struct pa_capture *c, pid_t pid);
 /** Readable when a pass is due before the timer's. */

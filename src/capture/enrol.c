@@ -253,6 +253,7 @@ int pa_proctab_enrol_one(struct pa_proctab *t, struct proc *p, struct pa_bytes *
 {
 	struct enrolment e = {.t = t, .p = p, .out = out, .stamp_ns = t->oldest_ns};
 	bool exec_known = p->exec_ns && p->exec_ns <= p->first_ns && !p->history_cut;
+	struct proc *parent;
 	int err = 0;
 
 	if (p->start_ns > e.stamp_ns)
@@ -261,7 +262,14 @@ int pa_proctab_enrol_one(struct pa_proctab *t, struct proc *p, struct pa_bytes *
 		e.stamp_ns = t->floor_ns + 1;
 	if (e.stamp_ns >= p->first_ns)
 		e.stamp_ns = p->first_ns - 1;
-	if (!exec_known)
+	if (!exec_known) {
 		err = put_base(&e);
+	} else {
+		/* for who forked whom, and for samples in execve(2) itself, which still have the
+		 * registers of the image before */
+		parent = parent_at_fork(&e);
+		if (parent && parent->enrolled && !parent->end_ns)
+			err = put_fork(&e);
+	}
 	return err ? err : put_history(&e);
 }

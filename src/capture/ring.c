@@ -11,6 +11,8 @@
 
 #include "capture/ring.h"
 
+#define PREFETCH_BYTES 2048
+
 void *pa_bytes__reserve(struct pa_bytes *b, size_t more)
 {
 	size_t cap = b->cap ? b->cap : 4096;
@@ -117,6 +119,9 @@ int64_t pa_ring__drain(struct pa_ring *r, struct pa_bytes *out)
 
 		if (len & BPF_RINGBUF_BUSY_BIT)
 			break;
+		/* the producer's CPU has these lines: ask for them before they are needed */
+		for (uint32_t i = 0; i < len_only; i += 64)
+			__builtin_prefetch(entry + PREFETCH_BYTES + i);
 		if (!(len & BPF_RINGBUF_DISCARD_BIT)) {
 			memcpy(to, entry + BPF_RINGBUF_HDR_SZ, len_only);
 			to += len_only;

@@ -26,9 +26,20 @@ static bool is_perf_map(const char *path)
 	       !base[end];
 }
 
-/* Code without a file of its own is found in the process's perf-map. */
-static enum pa_image_kind kind_of_path(const char *path)
+/* A memfd may hold an ELF image or a JIT's code. The kernel ends its name in " (deleted)"; our
+ * own capture, which looked inside, takes that off an ELF image's and calls the rest "//anon". */
+static bool is_memfd_elf(const struct pd_mmap *m)
 {
+	size_t len = strlen(m->filename);
+
+	return starts_with(m->filename, "/memfd:") &&
+	       (m->build_id_bytes || len < 10 || strcmp(m->filename + len - 10, " (deleted)"));
+}
+
+/* Code without a file of its own is found in the process's perf-map. */
+static enum pa_image_kind kind_of(const struct pd_mmap *m)
+{
+	const char *path = m->filename;
 	static const char *const anonymous[] = {
 		"//anon", "/anon_hugepage", "/dev/zero", "/memfd:",	"/SYSV",
 		"[heap]", "[stack",	    "[anon",	 "anon_inode:",
@@ -36,6 +47,8 @@ static enum pa_image_kind kind_of_path(const char *path)
 
 	if (!*path || is_perf_map(path))
 		return PA_IMAGE_JIT;
+	if (is_memfd_elf(m))
+		return PA_IMAGE_FILE;
 	if (starts_with(path, "[vdso"))
 		return PA_IMAGE_VDSO;
 	for (size_t i = 0; i < sizeof(anonymous) / sizeof(*anonymous); i++)
@@ -133,7 +146,7 @@ static void set_build_id(struct pa_session_image *img, const uint8_t *id, size_t
 uint32_t pa_session_images__of_mmap(struct pa_session *s, const struct pd_mmap *m,
 				    uint64_t birth_ns)
 {
-	struct pa_session_image img = {.kind = kind_of_path(m->filename), .pgoff_min = UINT64_MAX};
+	struct pa_session_image img = {.kind = kind_of(m), .pgoff_min = UINT64_MAX};
 	const struct pa_named_build_id *named;
 	uint32_t path, i;
 

@@ -31,6 +31,8 @@ def test_perf(graph, workload, tmp_path):
     header = graph.perf("report", "--header-only")
     assert "event : name = cpu" in header and "cmdline : " in header
     assert "reference time: 20" in header and str(program) in header
+    assert "feat offset" in header and not re.search(r"missing features:.* BUILD_ID", header)
+    assert graph.file.features & 1 << 2
 
     ids = dict(reversed(line.split(" ", 1)) for line in graph.perf("buildid-list").splitlines())
     libc = [path for path in ids if path.endswith("/libc.so.6")][0]
@@ -88,6 +90,7 @@ def test_create_llvm_prof(graph, workload, tmp_path):
 
 def test_go_pprof(graph):
     top = readers.go_pprof(graph.pprof, "-top")
+    assert top.startswith("File: fixedgraph-dwarf4\n")
     assert re.search(r"9\d\.\d+%\s+9\d\.\d+%\s.*burn_units$", top, re.M)
     assert re.search(r"100%\s+main$|9\d\.\d+%\s+main$", top, re.M)
     assert graph.raw.types[:2] == ["samples/count", "cpu/nanoseconds[dflt]"]

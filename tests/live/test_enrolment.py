@@ -73,6 +73,17 @@ def test_command_is_followed_and_nobody_else(profile, spawn, workload):
     assert unnamed(found.script) < 0.01
 
 
+def test_command_is_named_while_it_execs(profile):
+    """The first samples of a command come before its exec is done."""
+    early = 0
+    for i in range(6):
+        found = profile("--sample-rate", "49999", "--", "true", name=f"true{i}")
+        assert unnamed(found.script) == 0, found.script[:3]
+        early += any("begin_new_exec" in s.frames or "bprm_execve" in s.frames
+                     for s in found.script)
+    assert early > 0
+
+
 def test_without_children_of_pid(profile, spawn, workload):
     """--pid: the process, not the children that it had before."""
     forker = spawn([workload("forker"), "--seconds", "4"])
