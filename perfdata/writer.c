@@ -257,7 +257,7 @@ static int open_output(struct pd_writer *w, const char *path)
 		flags |= O_NONBLOCK;
 	if (!stat(path, &st) && !kind_ok(&st, w->pipe))
 		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-	w->fd = open(path, flags, 0644);
+	w->fd = open(path, flags, 0600); /* kernel addresses are in it */
 	if (w->fd < 0)
 		return -errno;
 	w->own_fd = true;
@@ -287,6 +287,10 @@ int pd_writer__open(const char *path, const struct pd_events *events,
 	err = open_output(w, path);
 	if (err) {
 		fail(w, err, "open");
+		if (err == -EINVAL)
+			snprintf(
+				w->errmsg, sizeof(w->errmsg),
+				"failed to open: not a regular file: - streams to standard output");
 		goto out;
 	}
 	err = w->pipe ? start_pipe(w) : start_file(w);

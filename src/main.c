@@ -25,11 +25,15 @@ struct command {
 static struct pa_agent *volatile signalled_agent;
 static volatile sig_atomic_t got_signal;
 
-static void on_signal(int signal)
+static void on_signal(int signo)
 {
 	int saved = errno;
 
-	got_signal = signal;
+	if (got_signal) { /* the second one does not wait for outputs */
+		sigaction(signo, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+		raise(signo);
+	}
+	got_signal = signo;
 	if (signalled_agent)
 		pa_agent__request_stop(signalled_agent);
 	errno = saved;

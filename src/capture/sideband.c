@@ -37,10 +37,16 @@ static int silent_print(enum libperf_print_level level, const char *fmt, va_list
 static void close_cpu(struct pa_sideband *s, int cpu)
 {
 	struct perf_evlist *list = s->lists[cpu];
+	struct perf_evsel *event;
 
 	if (!list)
 		return;
 	perf_evlist__disable(list);
+	/* deleting a list deletes its events, but lets go of their maps' references only here */
+	perf_evlist__for_each_evsel (list, event) {
+		perf_cpu_map__put(perf_evsel__cpus(event));
+		perf_thread_map__put(perf_evsel__threads(event));
+	}
 	perf_evlist__munmap(list);
 	perf_evlist__close(list);
 	perf_evlist__delete(list);
@@ -67,7 +73,6 @@ static int open_list(struct perf_evlist *list, int cpu)
 		.size = sizeof(attr),
 		.sample_period = 1,
 		.sample_type = PA_SAMPLE_TYPE,
-		.read_format = PERF_FORMAT_ID,
 		.sample_id_all = 1,
 		.disabled = 1,
 		.mmap = 1,
