@@ -46,6 +46,14 @@ static void clear_progress(struct command *c)
 	c->progress_shown = false;
 }
 
+/* Names of files and processes are their owners' choice: no control characters. */
+static void print_clean(const char *msg)
+{
+	for (; *msg; msg++)
+		fputc((unsigned char)*msg < ' ' || *msg == 0x7f ? '?' : *msg, stderr);
+	fputc('\n', stderr);
+}
+
 static void log_line(void *ctx, enum pa_log_level level, const char *msg)
 {
 	struct command *c = ctx;
@@ -54,7 +62,8 @@ static void log_line(void *ctx, enum pa_log_level level, const char *msg)
 		return;
 	clear_progress(c);
 	fflush(c->info);
-	fprintf(stderr, "perf-agent: %s%s\n", level == PA_LOG_WARN ? "warning: " : "", msg);
+	fprintf(stderr, "perf-agent: %s", level == PA_LOG_WARN ? "warning: " : "");
+	print_clean(msg);
 }
 
 static void show_progress(void *ctx, const struct pa_agent_progress *p)
@@ -116,7 +125,8 @@ static int failed(struct command *c)
 
 	clear_progress(c);
 	fflush(c->info);
-	fprintf(stderr, "perf-agent: %s\n", *msg ? msg : "failed");
+	fputs("perf-agent: ", stderr);
+	print_clean(*msg ? msg : "failed");
 	return 1;
 }
 

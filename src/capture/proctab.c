@@ -63,7 +63,7 @@ struct proc *pa_proctab_find(struct pa_proctab *t, uint32_t pid)
 	return p;
 }
 
-static struct proc *add(struct pa_proctab *t, uint32_t pid, uint64_t start_ns)
+static struct proc *add(struct pa_proctab *t, uint32_t pid, uint64_t start_ns, uint64_t seen_ns)
 {
 	struct proc *old = pa_proctab_find(t, pid), *p = calloc(1, sizeof(*p));
 
@@ -71,6 +71,7 @@ static struct proc *add(struct pa_proctab *t, uint32_t pid, uint64_t start_ns)
 		return NULL;
 	p->pid = pid;
 	p->start_ns = start_ns;
+	p->seen_ns = seen_ns;
 	if (old) {
 		HASH_DEL(t->procs, old);
 		p->older = old;
@@ -87,11 +88,23 @@ static struct proc *add(struct pa_proctab *t, uint32_t pid, uint64_t start_ns)
 	return p;
 }
 
-static struct proc *find_or_add(struct pa_proctab *t, uint32_t pid)
+static struct proc *find_or_add(struct pa_proctab *t, uint32_t pid, uint64_t seen_ns)
 {
 	struct proc *p = pa_proctab_find(t, pid);
 
-	return p ? p : add(t, pid, 0);
+	return p ? p : add(t, pid, 0, seen_ns);
+}
+
+/* A FORK record names a new process, or one that is known already: its first records on another
+ * CPU can be drained a pass before it. */
+static struct proc *add_forked(struct pa_proctab *t, const struct pd_task *task)
+{
+	struct proc *p = pa_proctab_find(t, task->pid);
+
+	if (!p || p->start_ns || p->seen_ns < task->time)
+		return add(t, task->pid, task->time, task->time);
+	p->start_ns = task->time;
+	return p;
 }
 
 void pa_proctab__begin_pass(struct pa_proctab *t, uint64_t oldest_ns, uint64_t floor_ns)
@@ -176,7 +189,7 @@ static int feed_task(struct pa_proctab *t, const struct perf_event_header *hdr,
 	if (pd_task__parse(t->opts.events, hdr, &task))
 		return 0;
 	if (hdr->type == PERF_RECORD_FORK && task.pid != task.ppid) {
-		p = add(t, task.pid, task.time);
+		p = add_forked(t, &task);
 		if (!p)
 			return -ENOMEM;
 		p->parent_pid = task.ppid;
@@ -202,7 +215,7 @@ static int feed_comm(struct pa_proctab *t, const struct perf_event_header *hdr,
 
 	if (pd_comm__parse(t->opts.events, hdr, &comm))
 		return 0;
-	p = find_or_add(t, comm.pid);
+	p = find_or_add(t, comm.pid, comm.id.time);
 	if (!p)
 		return -ENOMEM;
 	if (comm.exec) {
@@ -229,7 +242,7 @@ int pa_proctab__feed(struct pa_proctab *t, const struct perf_event_header *hdr,
 	case PERF_RECORD_MMAP2:
 		if (pd_mmap__parse(t->opts.events, hdr, &m))
 			return 0;
-		p = find_or_add(t, m.pid);
+		p = find_or_add(t, m.pid, m.id.time);
 		return p ? to_process(t, p, hdr, out) : -ENOMEM;
 	default:
 		return 0;
@@ -254,7 +267,7 @@ int pa_proctab__sample(struct pa_proctab *t, uint32_t pid, uint64_t time_ns)
 
 	if (*cached == pid)
 		return 0;
-	p = find_or_add(t, pid);
+	p = find_or_add(t, pid, time_ns);
 	if (!p)
 		return -ENOMEM;
 	if (p->enrolled)

@@ -16,6 +16,7 @@
 struct proc {
 	uint32_t pid;
 	uint64_t start_ns; /* of its FORK record; 0: before the capture */
+	uint64_t seen_ns;  /* time of the record or sample that it was first known by */
 	uint64_t end_ns;   /* of its leader's EXIT record; 0: lives */
 	uint64_t exec_ns;  /* of its last exec; 0: none seen */
 	uint64_t first_ns; /* earliest sample while pending */

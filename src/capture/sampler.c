@@ -23,6 +23,7 @@
 #define INIT_PIDNS_INO 0xEFFFFFFCU /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 #define RING_BYTES_MIN (256 << 10)
 #define RING_BYTES_MAX (4 << 20)
+#define RINGS_BYTES_MAX (256UL << 20) /* of all CPUs together, unless asked for */
 
 struct cpu_slot {
 	struct pa_ring *ring;  /* made when the CPU is first seen, kept */
@@ -66,12 +67,14 @@ static int silent_print(enum libbpf_print_level level, const char *fmt, va_list 
 /* Room for a quarter of a second and more at the frequency's usual record size. */
 static size_t ring_bytes_for(const struct pa_sampler_opts *opts)
 {
+	size_t cpu_cnt = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
 	uint64_t hz = opts->attr->freq ? opts->attr->sample_freq : 10000;
 	size_t bytes = RING_BYTES_MIN;
 
 	if (opts->ring_bytes)
 		return opts->ring_bytes;
-	while (bytes < RING_BYTES_MAX && bytes < hz * 512 / 2)
+	while (bytes < RING_BYTES_MAX && bytes < hz * 512 / 2 &&
+	       bytes * 2 * cpu_cnt <= RINGS_BYTES_MAX)
 		bytes *= 2;
 	return bytes;
 }
@@ -84,7 +87,7 @@ static void configure(struct pa_sampler *s, const struct pa_sampler_opts *opts)
 	skel->rodata->sample_id = opts->sample_id;
 	skel->rodata->filter_pids = !opts->all;
 	skel->rodata->want_kernel = opts->kernel_stacks;
-	/* The reader comes every 100 ms anyway; it is woken only when that would be too late. */
+	/* The reader comes by its own timer; it is woken only when that would be too late. */
 	skel->rodata->wake_bytes = (uint32_t)s->ring_bytes / 4;
 	if (sysconf(_SC_PAGESIZE) > 16384) /* THREAD_SIZE is at least a page */
 		skel->rodata->kernel_stack_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -294,13 +297,13 @@ int pa_sampler__open(const struct pa_sampler_opts *opts, struct pa_sampler **out
 	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (s->epoll_fd < 0)
 		return fail(s, -errno, "epoll: failed to create: %s", strerror(errno));
-	s->ring_bytes = ring_bytes_for(opts);
 	err = pa_cpus__possible(&possible);
 	if (err)
 		return fail(s, err, "/sys/devices/system/cpu/possible: failed to read: %s",
 			    strerror(-err));
 	s->slot_cnt = (size_t)possible.ids[possible.cnt - 1] + 1;
 	pa_cpus__free(&possible);
+	s->ring_bytes = ring_bytes_for(opts);
 	s->slots = calloc(s->slot_cnt, sizeof(*s->slots));
 	if (!s->slots)
 		return fail(s, -ENOMEM, "out of memory");
