@@ -276,6 +276,8 @@ TEST(an_old_exec_is_forgotten_with_its_maps)
 	CHECK_EQ(pass(PID, 5200, 6000), 0);
 	CHECK_EQ(count(PERF_RECORD_COMM, &max_ns), 1);
 	CHECK_EQ(count(PERF_RECORD_MMAP2, &max_ns), 2);
+	CHECK(memmem(out.data, out.len, "program", sizeof("program")));
+	CHECK(!memmem(out.data, out.len, "shell", sizeof("shell")));
 	tear_down();
 }
 
