@@ -12,6 +12,7 @@
 #include <sys/random.h>
 
 #include "convert/calltree.h"
+#include "convert/table.h"
 
 #define FIRST_CNT 1024u /* power of two */
 #define CLASS_CNT 4
@@ -40,30 +41,9 @@ struct pa_calltree {
 	bool arranged;
 };
 
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-	unsigned __int128 m = (unsigned __int128)a * b;
-
-	return (uint64_t)m ^ (uint64_t)(m >> 64);
-}
-
-static uint32_t hash_text(const char *s, size_t bytes, uint64_t seed)
-{
-	uint64_t h = seed ^ bytes, w;
-
-	for (; bytes >= 8; s += 8, bytes -= 8) {
-		memcpy(&w, s, 8);
-		h = mix(h ^ w, 0x9e3779b97f4a7c15 ^ seed);
-	}
-	w = 0;
-	memcpy(&w, s, bytes);
-	h = mix(h ^ w, 0xd6e8feb86659fd93 ^ seed);
-	return (uint32_t)(h ^ h >> 32);
-}
-
 static uint32_t hash_place(uint32_t parent, uint32_t name, unsigned int class, uint64_t seed)
 {
-	uint64_t h = mix(((uint64_t)parent << 32 | name) ^ seed, 0x9e3779b97f4a7c15 + class);
+	uint64_t h = pa_mix(((uint64_t)parent << 32 | name) ^ seed, 0x9e3779b97f4a7c15 + class);
 
 	return (uint32_t)(h ^ h >> 32);
 }
@@ -150,7 +130,7 @@ static int add_name(struct pa_calltree *t, const char *s, size_t bytes, uint32_t
 static int name_id(struct pa_calltree *t, const char *s, uint32_t *id)
 {
 	size_t bytes = strnlen(s, NAME_BYTES_MAX), at;
-	uint32_t hash = hash_text(s, bytes, t->seed), slot;
+	uint32_t hash = (uint32_t)pa_hash_bytes(s, bytes, t->seed), slot;
 	int err = index_grow(t, &t->by_text, t->name_cnt, hash_name);
 
 	if (err)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * table.c - growing of the shared table, pool and string store. Nothing here is on the path of
+ * table.c - growing of the shared table and string store. Nothing here is on the path of
  * a sample whose stack is known already.
  */
 #include <errno.h>
@@ -8,12 +8,7 @@
 
 #include "convert/table.h"
 
-enum { ARENA_CHUNK_BYTES = 1 << 18, TABLE_FIRST_SLOTS = 64 };
-
-struct pa_pool_chunk {
-	struct pa_pool_chunk *next;
-	uint64_t data[];
-};
+enum { TABLE_FIRST_SLOTS = 64 };
 
 static void put_slot(struct pa_slot *slots, uint32_t mask, uint32_t tag, uint32_t val_plus1)
 {
@@ -59,62 +54,6 @@ void pa_index__free(struct pa_index *t)
 {
 	free(t->slots);
 	memset(t, 0, sizeof(*t));
-}
-
-void *pa_pool__alloc(struct pa_pool *a, size_t bytes)
-{
-	void *p;
-
-	if (bytes > SIZE_MAX - 64)
-		return NULL;
-	bytes = (bytes + 7) & ~(size_t)7;
-	if (bytes > a->left) {
-		size_t chunk_bytes = bytes > ARENA_CHUNK_BYTES ? bytes : ARENA_CHUNK_BYTES;
-		struct pa_pool_chunk *chunk = malloc(sizeof(*chunk) + chunk_bytes);
-
-		if (!chunk)
-			return NULL;
-		chunk->next = a->chunks;
-		a->chunks = chunk;
-		a->next = (char *)chunk->data;
-		a->left = chunk_bytes;
-	}
-	p = a->next;
-	a->next += bytes;
-	a->left -= bytes;
-	return p;
-}
-
-void pa_pool__free(struct pa_pool *a)
-{
-	struct pa_pool_chunk *chunk = a->chunks;
-
-	while (chunk) {
-		struct pa_pool_chunk *next = chunk->next;
-
-		free(chunk);
-		chunk = next;
-	}
-	memset(a, 0, sizeof(*a));
-}
-
-int pa_array_grow(void *array, size_t cnt, size_t *cap, size_t elem_bytes)
-{
-	void *old, *grown;
-	size_t want;
-
-	if (cnt < *cap)
-		return 0;
-	want = *cap ? *cap * 2 : 8;
-	if (want > SIZE_MAX / 2 / elem_bytes)
-		return -ENOMEM;
-	memcpy(&old, array, sizeof(old));
-	grown = realloc(old, want * elem_bytes);
-	if (!grown)
-		return -ENOMEM;
-	memcpy(array, &grown, sizeof(grown));
-	*cap = want;
-	return 0;
 }
 
 uint32_t pa_strings__intern(struct pa_strings *s, const char *str, size_t bytes)

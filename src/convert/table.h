@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * table.h - the hash function, the open-addressed table and the pool that the conversion code
+ * table.h - the hash function, the open-addressed table and the strings that the conversion code
  * shares. The table maps a hash to indices that its owner gave out; the owner compares keys.
  * Hashes are seeded per session, because a profiled process chooses the bytes that are hashed.
  */
@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "pool.h"
 
 #define PA_NONE UINT32_MAX
 
@@ -95,20 +97,6 @@ static inline uint32_t pa_index__next(const struct pa_index *t, uint64_t hash, u
 /** @return 0, -ENOMEM. val < PA_NONE. Does not look for equal keys. */
 int pa_index__add(struct pa_index *t, uint64_t hash, uint32_t val);
 void pa_index__free(struct pa_index *t);
-
-/** Memory that is freed all at once. Zero-initialized is empty. */
-struct pa_pool {
-	struct pa_pool_chunk *chunks;
-	char *next;
-	size_t left;
-};
-
-/** @return 8-aligned memory, or NULL */
-void *pa_pool__alloc(struct pa_pool *a, size_t bytes);
-void pa_pool__free(struct pa_pool *a);
-
-/** Make room for one more element of elem_bytes in a growing array. @return 0, -ENOMEM */
-int pa_array_grow(void *array, size_t cnt, size_t *cap, size_t elem_bytes);
 
 /** Strings, each kept once: equal strings have equal pointers. */
 struct pa_strings {

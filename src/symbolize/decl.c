@@ -251,7 +251,7 @@ static int add_ranges(struct pa_decl *d, Dwarf_Die *die, uint32_t unit)
 			continue;
 		if (d->range_cnt >= RANGES_MAX)
 			return 0;
-		if (pa_grow((void **)&d->ranges, d->range_cnt, &d->range_cap, sizeof(*d->ranges)))
+		if (pa_array_grow(&d->ranges, d->range_cnt, &d->range_cap, sizeof(*d->ranges)))
 			return -ENOMEM;
 		d->ranges[d->range_cnt++] = (struct range){start, end, unit};
 	}
@@ -278,8 +278,8 @@ static int load_units(struct pa_decl *d)
 		Dwarf_Die die;
 
 		if (dwarf_offdie(d->dwarf, at + header_bytes, &die)) {
-			if (pa_grow((void **)&d->units, d->unit_cnt, &d->unit_cap,
-				    sizeof(*d->units)) ||
+			if (pa_array_grow(&d->units, d->unit_cnt, &d->unit_cap,
+					  sizeof(*d->units)) ||
 			    add_ranges(d, &die, (uint32_t)d->unit_cnt))
 				return -ENOMEM;
 			d->units[d->unit_cnt++] = (struct unit){.die = at + header_bytes};
@@ -299,7 +299,7 @@ static int add_function(struct unit *u, Dwarf_Die *die)
 
 	if (dwarf_entrypc(die, &addr))
 		return 0;
-	if (pa_grow((void **)&u->functions, u->cnt, &u->cap, sizeof(*u->functions)))
+	if (pa_array_grow(&u->functions, u->cnt, &u->cap, sizeof(*u->functions)))
 		return -ENOMEM;
 	u->functions[u->cnt++] = (struct function){addr, dwarf_dieoffset(die)};
 	return 0;

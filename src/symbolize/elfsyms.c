@@ -22,7 +22,7 @@ int pa_symbuild__append(struct pa_symbuild *b, const struct pa_rawsym *sym)
 {
 	if (b->cnt >= PA_SYMBOLS_MAX)
 		return -EFBIG;
-	if (pa_grow((void **)&b->raw, b->cnt, &b->cap, sizeof(*b->raw)))
+	if (pa_array_grow(&b->raw, b->cnt, &b->cap, sizeof(*b->raw)))
 		return -ENOMEM;
 	b->raw[b->cnt++] = *sym;
 	return 0;

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "pool.h"
 #include "symbolize/symbolize.h"
 
 /* Limits on what one hostile file can make us hold. */
@@ -24,18 +25,7 @@
 /* All symbol tables of one symbolizer together. */
 #define PA_TABLES_MAX_BYTES (2ull << 30)
 
-/* ---- arena.c: memory that lives as long as its symbolizer ------------------------------- */
-
-struct pa_arena {
-	struct pa_arena_chunk *chunks;
-};
-/** @return zeroed memory aligned to 8 bytes, or NULL */
-void *pa_arena__alloc(struct pa_arena *a, size_t bytes);
-char *pa_arena__strndup(struct pa_arena *a, const char *s, size_t bytes);
-void pa_arena__free(struct pa_arena *a);
-
-/** Make room for one more of cnt elements, doubling. @return 0 or -ENOMEM */
-int pa_grow(void **array, size_t cnt, size_t *cap, size_t element_bytes);
+/* ---- bytetable.c -------------------------------------------------------------------------- */
 
 /* A table from byte-string keys to pointers; keys are copied. */
 struct pa_table {
@@ -302,7 +292,7 @@ struct pa_image {
 struct pa_symbolizer {
 	struct pa_symbolizer_opts opts;
 	char *symfs;
-	struct pa_arena arena;
+	struct pa_pool arena;
 	struct pa_table table; /* keys to images and objects */
 	struct pa_image *images;
 	struct pa_object *objects;

@@ -51,7 +51,7 @@ static int find_module(struct pa_kallsyms *k, const char *module, size_t bytes, 
 	int err;
 
 	if (!k->module_cnt) {
-		err = pa_grow((void **)&k->modules, 0, &k->module_cap, sizeof(*k->modules));
+		err = pa_array_grow(&k->modules, 0, &k->module_cap, sizeof(*k->modules));
 		if (!err)
 			err = add_name(k, kernel_module, sizeof(kernel_module) - 1, &k->modules[0]);
 		if (err)
@@ -71,7 +71,7 @@ static int find_module(struct pa_kallsyms *k, const char *module, size_t bytes, 
 	}
 	if (k->module_cnt >= MODULES_MAX)
 		return 0;
-	err = pa_grow((void **)&k->modules, k->module_cnt, &k->module_cap, sizeof(*k->modules));
+	err = pa_array_grow(&k->modules, k->module_cnt, &k->module_cap, sizeof(*k->modules));
 	if (!err)
 		err = add_name(k, module, bytes, &k->modules[k->module_cnt]);
 	if (!err)
@@ -89,8 +89,8 @@ int pa_kallsyms__append(struct pa_kallsyms *k, uint64_t addr, const char *name, 
 		return -EFBIG;
 	if (k->cnt >= k->cap) {
 		if (!k->cap)
-			k->cap = 32768; /* pa_grow doubles it: no copies for a usual kernel */
-		err = pa_grow((void **)&k->syms, k->cap, &k->cap, sizeof(*k->syms));
+			k->cap = 32768; /* pa_array_grow doubles it: no copies for a usual kernel */
+		err = pa_array_grow(&k->syms, k->cap, &k->cap, sizeof(*k->syms));
 	}
 	if (!err)
 		err = find_module(k, module, module_bytes, &s.module);

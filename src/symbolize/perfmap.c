@@ -87,7 +87,7 @@ static int add_entry(struct pa_perfmap *m, uint64_t start, uint64_t bytes, const
 
 	if (m->entry_cnt >= ENTRIES_MAX)
 		return -EFBIG;
-	err = pa_grow((void **)&m->entries, m->entry_cnt, &m->entry_cap, sizeof(*m->entries));
+	err = pa_array_grow(&m->entries, m->entry_cnt, &m->entry_cap, sizeof(*m->entries));
 	if (err)
 		return err;
 	if (m->names_bytes + name_bytes + 1 > m->names_cap) {

@@ -55,7 +55,7 @@ static int add_slots(struct plt *p, const char *name, bool jumps_only)
 		type = ELF64_R_TYPE(rela.r_info);
 		if (type != jump && (jumps_only || type != data))
 			continue;
-		err = pa_grow((void **)&p->slots, p->slot_cnt, &p->slot_cap, sizeof(*p->slots));
+		err = pa_array_grow(&p->slots, p->slot_cnt, &p->slot_cap, sizeof(*p->slots));
 		if (err)
 			break;
 		p->slots[p->slot_cnt++] =

@@ -175,7 +175,7 @@ int pa_symbolizer__save(struct pa_symbolizer *s, void **out, size_t *bytes)
 
 static const char *take_string(struct pa_symbolizer *s, const char **p, uint32_t bytes)
 {
-	const char *copy = bytes ? pa_arena__strndup(&s->arena, *p, bytes) : "";
+	const char *copy = bytes ? pa_pool__strndup(&s->arena, *p, bytes) : "";
 
 	*p += bytes;
 	return copy;
@@ -186,10 +186,10 @@ static int restore_symbol(struct pa_symbolizer *s, struct pa_image *image, const
 {
 	struct pa_symnode *n;
 
-	if (pa_grow((void **)&image->saved, image->saved_cnt, &image->saved_cap,
-		    sizeof(*image->saved)))
+	if (pa_array_grow(&image->saved, image->saved_cnt, &image->saved_cap,
+			  sizeof(*image->saved)))
 		return -ENOMEM;
-	n = pa_arena__alloc(&s->arena, sizeof(*n));
+	n = pa_pool__alloc(&s->arena, sizeof(*n));
 	if (!n)
 		return -ENOMEM;
 	n->key = le64toh(h->key);

@@ -51,7 +51,7 @@ void pa_symbolizer__free(struct pa_symbolizer *s)
 	pa_objects__free(s);
 	pa_table__free(&s->table);
 	pa_kallsyms__free(s->kallsyms);
-	pa_arena__free(&s->arena);
+	pa_pool__free(&s->arena);
 	free(s->symfs);
 	free(s);
 }
@@ -74,7 +74,7 @@ int pa_symbolizer__image(struct pa_symbolizer *s, const struct pa_image_ref *ref
 static struct pa_symnode *new_node(struct pa_symbolizer *s, const char *name,
 				   struct pa_symnode **list)
 {
-	struct pa_symnode *n = pa_arena__alloc(&s->arena, sizeof(*n));
+	struct pa_symnode *n = pa_pool__alloc(&s->arena, sizeof(*n));
 
 	if (!n)
 		return NULL;
@@ -104,7 +104,7 @@ static int demangle(struct pa_symbolizer *s, struct pa_symnode *n)
 	if (!readable)
 		return 0;
 	bytes = strlen(readable);
-	joined = pa_arena__alloc(&s->arena, bytes + suffix_bytes + 1);
+	joined = pa_pool__alloc(&s->arena, bytes + suffix_bytes + 1);
 	if (joined) {
 		memcpy(joined, readable, bytes);
 		memcpy(joined + bytes, suffix, suffix_bytes);
@@ -125,7 +125,7 @@ static int declare(struct pa_symbolizer *s, struct pa_object *o, struct pa_symno
 	err = pa_decl__find(o->decl, n->sym.start, &file, &n->sym.start_line);
 	if (err)
 		return err == -ENOMEM ? err : 0;
-	n->sym.file = pa_arena__strndup(&s->arena, file, strlen(file));
+	n->sym.file = pa_pool__strndup(&s->arena, file, strlen(file));
 	free(file);
 	if (n->sym.file)
 		return 0;
@@ -249,8 +249,8 @@ static int make_kernel(struct pa_symbolizer *s, struct pa_image *image, size_t i
 	struct pa_symnode *n;
 
 	pa_kallsyms__entry(s->kallsyms, i, &name, &module, &start, &bytes);
-	name = pa_arena__strndup(&s->arena, name, strlen(name));
-	module = pa_arena__strndup(&s->arena, module, strlen(module));
+	name = pa_pool__strndup(&s->arena, name, strlen(name));
+	module = pa_pool__strndup(&s->arena, module, strlen(module));
 	if (!name || !module)
 		return -ENOMEM;
 	n = new_node(s, name, &image->list);
@@ -301,7 +301,7 @@ static int make_jit(struct pa_symbolizer *s, struct pa_image *image, size_t i)
 	struct pa_symnode *n;
 
 	pa_perfmap__entry(image->perfmap, i, &start, &bytes, &name);
-	name = pa_arena__strndup(&s->arena, name, strlen(name));
+	name = pa_pool__strndup(&s->arena, name, strlen(name));
 	n = name ? new_node(s, name, &image->list) : NULL;
 	if (!n)
 		return -ENOMEM;
@@ -312,8 +312,8 @@ static int make_jit(struct pa_symbolizer *s, struct pa_image *image, size_t i)
 	if (!jit.file)
 		return 0;
 	n->sym.start_line = jit.line;
-	n->sym.name = pa_arena__strndup(&s->arena, name, jit.name_bytes);
-	n->sym.file = pa_arena__strndup(&s->arena, jit.file, jit.file_bytes);
+	n->sym.name = pa_pool__strndup(&s->arena, name, jit.name_bytes);
+	n->sym.file = pa_pool__strndup(&s->arena, jit.file, jit.file_bytes);
 	if (n->sym.name && n->sym.file)
 		return 0;
 	n->sym.name = name;

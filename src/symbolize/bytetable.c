@@ -1,87 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * arena.c - memory that lives as long as a symbolizer, growing arrays, and the table of byte
- * strings that images and files are found by. None of it is on the path of a repeated lookup.
+ * bytetable.c - the table of byte strings that images and files are found by. Not on the path of a
+ * repeated lookup.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "symbolize/internal.h"
-
-#define CHUNK_BYTES 65536
-
-struct pa_arena_chunk {
-	struct pa_arena_chunk *next;
-	size_t used, bytes;
-	uint64_t data[];
-};
-
-void *pa_arena__alloc(struct pa_arena *a, size_t bytes)
-{
-	struct pa_arena_chunk *c = a->chunks;
-	size_t room = CHUNK_BYTES;
-	void *p;
-
-	if (bytes > SIZE_MAX / 2)
-		return NULL;
-	bytes = (bytes + 7) & ~(size_t)7;
-	if (!c || c->bytes - c->used < bytes) {
-		if (bytes > room)
-			room = bytes;
-		c = calloc(1, sizeof(*c) + room);
-		if (!c)
-			return NULL;
-		c->bytes = room;
-		/* A large piece goes behind the chunk in use, whose room is still wanted. */
-		if (a->chunks && room > CHUNK_BYTES) {
-			c->next = a->chunks->next;
-			a->chunks->next = c;
-		} else {
-			c->next = a->chunks;
-			a->chunks = c;
-		}
-	}
-	p = (char *)c->data + c->used;
-	c->used += bytes;
-	return p;
-}
-
-char *pa_arena__strndup(struct pa_arena *a, const char *s, size_t bytes)
-{
-	char *p = pa_arena__alloc(a, bytes + 1);
-
-	if (p)
-		memcpy(p, s, bytes);
-	return p;
-}
-
-void pa_arena__free(struct pa_arena *a)
-{
-	while (a->chunks) {
-		struct pa_arena_chunk *c = a->chunks;
-
-		a->chunks = c->next;
-		free(c);
-	}
-}
-
-int pa_grow(void **array, size_t cnt, size_t *cap, size_t element_bytes)
-{
-	size_t more = *cap ? *cap * 2 : 64;
-	void *p;
-
-	if (cnt < *cap)
-		return 0;
-	if (more > SIZE_MAX / element_bytes)
-		return -ENOMEM;
-	p = realloc(*array, more * element_bytes);
-	if (!p)
-		return -ENOMEM;
-	*array = p;
-	*cap = more;
-	return 0;
-}
 
 struct pa_table_node {
 	struct pa_table_node *next;
