@@ -31,22 +31,25 @@ $sudo "$build/perf-agent" --profile --duration 5s --sample-rate 999 \
 
 echo
 echo "The program does 60 % of its work in heavy, 30 % in medium, 10 % in light. Found:"
+printf '%9s %9s  %s\n' self total function
 awk '{
 	weight = $NF
 	total += weight
 	sub(/ [0-9]+$/, "")
 	cnt = split($0, frames, ";")
 	split("", seen)
-	for (i = 1; i <= cnt; i++)
+	for (i = 2; i <= cnt; i++) # the first is the name of the program
 		if (!(frames[i] in seen)) {
 			seen[frames[i]] = 1
 			weights[frames[i]] += weight
 		}
+	self[frames[cnt]] += weight
 }
 END {
 	for (name in weights)
-		printf "%6.1f %%  %s\n", 100 * weights[name] / total, name
-}' "$out/stacks.folded" | sort -k1,1nr | head -12
+		printf "%7.1f %% %7.1f %%  %s\n", 100 * self[name] / total,
+			100 * weights[name] / total, name
+}' "$out/stacks.folded" | sort -k1,1nr -k3,3nr | head -12
 
 cat <<END
 
