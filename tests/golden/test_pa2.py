@@ -67,6 +67,7 @@ def weight(folded):
 
 
 def test_pprof_of_basic(tool, basic, tmp_path):
+    needs.go_at_least(1, 22)
     out = tmp_path / "out.pb.gz"
     result = run.run([tool("pa2pprof"), "--tag", "who=me", "-o", out, basic])
     assert (result.status, result.out, result.err) == (0, "", ""), result

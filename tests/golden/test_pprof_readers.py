@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import readers
+from harness import needs, readers
 
 RAW = """\
 Comment: env=test
@@ -54,6 +54,7 @@ def test_gzip(profile):
 
 
 def test_go_raw(profile):
+    needs.go_at_least(1, 22)
     raw = readers.go_pprof(profile, "-raw")
     assert "\n".join(line.rstrip() for line in raw.splitlines()) + "\n" == RAW
 

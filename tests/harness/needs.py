@@ -2,7 +2,9 @@
 """Skips that say why: each need returns the path of what it found, or skips the test."""
 import glob
 import os
+import re
 import shutil
+import subprocess
 
 import pytest
 
@@ -45,6 +47,25 @@ def hotspot_perfparser():
 
 def go():
     return command("go", "golang-go")
+
+
+def go_at_least(major, minor):
+    """Go whose tools print as that version's do; an older one is skipped."""
+    text = subprocess.run([go(), "version"], capture_output=True, text=True, check=True).stdout
+    have = tuple(map(int, re.search(r"go(\d+)\.(\d+)", text).groups()))
+    if have < (major, minor):
+        pytest.skip(f"Go {major}.{minor} prints otherwise than this {text.strip()}")
+    return go()
+
+
+def unshare():
+    """unshare(1), where it may make mount and pid namespaces."""
+    path = command("unshare", "util-linux")
+    tried = subprocess.run([path, "-pf", "--mount-proc", "true"], capture_output=True, text=True,
+                           check=False)
+    if tried.returncode:
+        pytest.skip(f"namespaces can't be made here: {tried.stderr.strip()}")
+    return path
 
 
 def create_llvm_prof():

@@ -280,7 +280,7 @@ def test_ids_used_again(start, spawn, workload, tmp_path):
         done
     """)
     found = collecting(start("-a", "--sample-rate", "999", "--duration", "3s"))
-    result = run.run([needs.command("unshare"), "--pid", "--mount", "--fork", "sh", script])
+    result = run.run([needs.unshare(), "--pid", "--mount", "--fork", "sh", script])
     if result.status == 3:
         pytest.skip("ids can't be chosen: /proc/sys/kernel/ns_last_pid is not writable")
     result.ok()

@@ -6,7 +6,7 @@ from harness import needs, readers, run
 
 
 def in_namespace(flags, script, *argv, **options):
-    return run.run([needs.command("unshare", "util-linux"), *flags, "sh", "-c", script, "sh",
+    return run.run([needs.unshare(), *flags, "sh", "-c", script, "sh",
                     *argv], **options)
 
 
