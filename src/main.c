@@ -110,12 +110,13 @@ static void format_duration(uint64_t ns, char *out, size_t bytes)
 
 static void catch_signals(struct pa_agent *agent)
 {
-	struct sigaction sa = {.sa_handler = on_signal};
+	struct sigaction sa = {.sa_handler = on_signal}, hup;
 
 	signalled_agent = agent;
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
+	if (!sigaction(SIGHUP, NULL, &hup) && hup.sa_handler != SIG_IGN) /* nohup means it */
+		sigaction(SIGHUP, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN); /* a write says it, with the output's name */
 }
 

@@ -101,41 +101,31 @@ static struct file *find(struct pa_images *t, const struct stat *st)
 /* Where the file may be opened, best first: the mapping itself can't be anything else. */
 enum place { PLACE_MAP_FILES, PLACE_ROOT, PLACE_PATH, PLACE_CNT };
 
-static const char *place_path(enum place place, const struct pd_mmap *m, const char *name,
-			      char *buf, size_t bytes)
+static int open_place(enum place place, const struct pd_mmap *m, const char *name)
 {
-	int len = 0;
+	char path[96];
 
 	switch (place) {
 	case PLACE_MAP_FILES:
-		len = snprintf(buf, bytes, "/proc/%u/map_files/%llx-%llx", m->pid,
-			       (unsigned long long)m->start,
-			       (unsigned long long)(m->start + m->bytes));
-		break;
+		snprintf(path, sizeof(path), "/proc/%u/map_files/%llx-%llx", m->pid,
+			 (unsigned long long)m->start, (unsigned long long)(m->start + m->bytes));
+		return pa_open_regular(path);
 	case PLACE_ROOT:
-		len = snprintf(buf, bytes, "/proc/%u/root%s", m->pid, name);
-		break;
+		snprintf(path, sizeof(path), "/proc/%u/root", m->pid);
+		return pa_open_regular_in(path, name);
 	default:
-		len = snprintf(buf, bytes, "%s", name);
+		return pa_open_regular(name);
 	}
-	return len > 0 && (size_t)len < bytes ? buf : NULL;
 }
 
 static int open_mapping(const struct pd_mmap *m, const char *name, struct stat *st)
 {
-	char buf[PATH_MAX + 64];
-	int fd;
-
 	for (enum place place = PLACE_MAP_FILES; place < PLACE_CNT; place++) {
-		const char *path = place_path(place, m, name, buf, sizeof(buf));
+		int fd = open_place(place, m, name);
 
-		if (!path || stat(path, st) || !S_ISREG(st->st_mode))
-			continue;
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		if (fd < 0)
 			continue;
-		if (!fstat(fd, st) && S_ISREG(st->st_mode) &&
-		    (place == PLACE_MAP_FILES || is_of_mapping(st, m)))
+		if (!fstat(fd, st) && (place == PLACE_MAP_FILES || is_of_mapping(st, m)))
 			return fd;
 		close(fd);
 	}

@@ -135,11 +135,6 @@ int pa_plt__add(struct pa_symbuild *b, const struct pa_elf *e);
 
 /* ---- debugfile.c, openfile.c ------------------------------------------------------------ */
 
-/** Open a regular file for reading without following it to a device or FIFO.
- *  @return descriptor (CLOEXEC), -EINVAL not a regular file, -errno */
-int pa_open_regular(const char *path);
-/** The same below a directory that serves as root for symbolic links (openat2). */
-int pa_open_regular_in(const char *root, const char *path);
 /** And no symbolic link itself. */
 int pa_open_plain_in(const char *root, const char *path);
 /** The default of pa_symbolizer_opts.open_image. *mismatch: a file was refused for its

@@ -128,6 +128,15 @@ int pa_build_id__read_fd(int fd, uint8_t id[20]);
 /** From raw notes, as in /sys/kernel/notes or /sys/module/M/notes. Same returns. */
 int pa_build_id__parse_notes(const void *notes, size_t bytes, uint8_t id[20]);
 
+/* ---- opening files that a profiled process named ----------------------------------------- */
+
+/** Open a regular file for reading. What else is there (a FIFO, a device) is not opened.
+ *  @return descriptor, -EINVAL not a regular file, -errno */
+int pa_open_regular(const char *path);
+/** The same below another root, such as /proc/PID/root: its symbolic links don't lead out of it.
+ *  @return descriptor, -EINVAL not a regular file, -errno */
+int pa_open_regular_in(const char *root, const char *path);
+
 /** Demangle a C++ (Itanium), Rust v0 or legacy Rust name. @return malloc'd, or NULL: not mangled */
 char *pa_demangle(const char *mangled);
 
