@@ -168,11 +168,19 @@ int tool_write(const char *path, int (*write)(FILE *out, void *ctx), void *ctx)
 {
 	struct stat st;
 	FILE *file;
+	char *real;
+	int err;
 
 	if (!strcmp(path, "-"))
 		return write_in_place(stdout, write, ctx);
-	if (stat(path, &st) || S_ISREG(st.st_mode))
-		return write_renamed(path, write, ctx);
+	/* a symbolic link stays one (it may be /dev/stdout): what it leads to is replaced */
+	real = lstat(path, &st) || !S_ISLNK(st.st_mode) ? strdup(path) : realpath(path, NULL);
+	if (real && (stat(real, &st) || S_ISREG(st.st_mode))) {
+		err = write_renamed(real, write, ctx);
+		free(real);
+		return err;
+	}
+	free(real);
 	file = fopen(path, "we");
 	return file ? write_in_place(file, write, ctx) : -errno;
 }

@@ -62,6 +62,8 @@ int pa_session__feed(struct pa_session *s, const struct perf_event_header *hdr);
  *  @return 0, -ENODATA cut short (what was whole is in), -EBADMSG, -errno;
  *  pd_reader__errmsg(r) says where */
 int pa_session__feed_reader(struct pa_session *s, struct pd_reader *r);
+/** Where the kernel's text lay when the data was recorded. @return 0 unknown */
+uint64_t pa_session__kernel_text(const struct pa_session *s);
 /** Symbolize every distinct address of every stack. Call once, after the last record.
  *  @return 0 or -ENOMEM */
 int pa_session__resolve(struct pa_session *s);

@@ -12,7 +12,7 @@
 #include "convert/session.h"
 
 /* A stream without FINISHED_ROUND must not fill the memory. */
-enum { WAITING_MAX_BYTES = 64 << 20 };
+enum { WAITING_MAX_BYTES = 64 << 20, QUEUE_MAX_BYTES = 1 << 30 };
 
 /* Copied records, each 8-aligned. */
 struct queue {
@@ -35,6 +35,9 @@ struct feeder {
 static int enqueue(struct queue *q, const struct perf_event_header *hdr, uint64_t time_ns)
 {
 	size_t room = ((size_t)hdr->size + 7) & ~(size_t)7;
+
+	if (q->bytes + room > QUEUE_MAX_BYTES) /* compressed records can claim what they like */
+		return -EFBIG;
 
 	if (pa_array_grow(&q->recs, q->cnt, &q->cap, sizeof(*q->recs)))
 		return -ENOMEM;

@@ -112,7 +112,6 @@ static int set_up(struct pa_input *in)
 		.sz = sizeof(sym_opts),
 		.warn = in->opts.warn,
 		.ctx = in->opts.ctx,
-		.live = is_from_here(in->reader),
 		.decl_lines = in->opts.decl_lines,
 	};
 	struct pa_session_opts opts = {
@@ -153,6 +152,9 @@ int pa_input__open(const char *path, const struct pa_input_opts *opts, struct pa
 			    *pd_reader__errmsg(in->reader) ? pd_reader__errmsg(in->reader)
 							   : strerror(-end));
 	judge(in, end);
+	/* a stream says where it comes from in its records */
+	pa_symbolizer__set_origin(in->symbolizer, is_from_here(in->reader),
+				  pa_session__kernel_text(in->session));
 	err = read_tags(in);
 	if (!err)
 		err = pa_session__resolve(in->session);

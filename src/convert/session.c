@@ -119,6 +119,10 @@ static int feed_kernel_map(struct pa_session *s, const struct pd_mmap *m)
 
 	if (i == PA_NONE)
 		return -ENOMEM;
+	/* perf names the map after its first symbol, whose address is pgoff */
+	if (!s->kernel_text && (!strcmp(m->filename, "[kernel.kallsyms]_text") ||
+				!strcmp(m->filename, "[kernel.kallsyms]_stext")))
+		s->kernel_text = m->pgoff;
 	if (m->build_id_bytes && m->build_id_bytes <= PD_BUILD_ID_MAX &&
 	    !strncmp(m->filename, "[kernel.kallsyms]", 17)) {
 		memcpy(s->images[i].build_id, m->build_id, m->build_id_bytes);
@@ -309,4 +313,9 @@ void pa_session__stats(const struct pa_session *s, struct pa_session_stats *out)
 	*out = s->stats;
 	out->stack_cnt = s->stack_cnt;
 	out->lost_cnt = s->lost_samples_cnt ? s->lost_samples_cnt : s->lost_records_cnt;
+}
+
+uint64_t pa_session__kernel_text(const struct pa_session *s)
+{
+	return s->kernel_text;
 }

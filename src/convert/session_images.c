@@ -183,8 +183,10 @@ uint32_t pa_session_images__kernel(struct pa_session *s)
 	const struct pa_named_build_id *named;
 	uint32_t path, i;
 
+	if (s->kernel_plus1)
+		return s->kernel_plus1 - 1;
 	i = get_image(s, &img);
-	if (i == PA_NONE || s->images[i].path)
+	if (i == PA_NONE)
 		return i;
 	path = pa_strings__intern(&s->procs.strings, "[kernel.kallsyms]", 17);
 	if (path == PA_NONE)
@@ -195,6 +197,7 @@ uint32_t pa_session_images__kernel(struct pa_session *s)
 		s->images[i].build_id_bytes = named->bytes;
 	if (named)
 		memcpy(s->images[i].build_id, named->id, named->bytes);
+	s->kernel_plus1 = i + 1;
 	return i;
 }
 

@@ -152,6 +152,8 @@ static int add_table(struct pa_symbuild *b, const struct pa_elf *e,
 		return -ENOMEM;
 	cnt = table->bytes < e->bytes - table->offset ? table->bytes : e->bytes - table->offset;
 	cnt /= entry;
+	if (cnt > 4 * (uint64_t)PA_SYMBOLS_MAX) /* a sparse file claims what it likes */
+		cnt = 4 * (uint64_t)PA_SYMBOLS_MAX;
 	for (uint64_t i = 0; i < cnt && !err;) {
 		uint64_t n = CHUNK_BYTES / entry;
 

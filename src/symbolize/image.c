@@ -145,7 +145,7 @@ int pa_image__get(struct pa_symbolizer *s, const struct pa_image_ref *ref, struc
 	*out = pa_table__get(&s->table, key, bytes);
 	if (*out)
 		return 0;
-	if (ref->kind == PA_IMAGE_JIT)
+	if (ref->kind == PA_IMAGE_JIT && s->has_saved)
 		*out = find_jit(s, ref);
 	if (!*out)
 		err = new_image(s, ref, out);

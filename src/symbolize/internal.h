@@ -293,6 +293,8 @@ struct pa_symbolizer {
 	struct pa_object *objects;
 	struct pa_kallsyms *kallsyms;
 	bool kallsyms_tried, kallsyms_reloaded;
+	bool has_saved;	      /* images with saved symbols */
+	uint64_t kernel_text; /* where the data's kernel was; 0 unknown */
 	uint64_t table_bytes;
 	size_t held_cnt, held_max;
 	struct pa_symbolizer_stats stats;

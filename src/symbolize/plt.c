@@ -78,7 +78,7 @@ static int add_stub(struct pa_symbuild *b, struct plt *p, const struct pa_elf_se
 	struct pa_rawsym raw = {.addr = addr, .bytes = bytes, .rank = 1 << 8};
 	char name[NAME_MAX_BYTES + sizeof("@plt")];
 	Elf64_Sym sym;
-	int n;
+	int n, err;
 
 	if (symbol >= p->symbol_cnt)
 		return 0;
@@ -91,9 +91,8 @@ static int add_stub(struct pa_symbuild *b, struct plt *p, const struct pa_elf_se
 	n = snprintf(name, sizeof(name), "%s@plt", p->strings + sym.st_name);
 	p->names_bytes += (size_t)n;
 	raw.limit = s->addr + s->bytes;
-	if (pa_symbuild__names(b, name, (size_t)n + 1, &raw.name))
-		return -ENOMEM;
-	return pa_symbuild__append(b, &raw);
+	err = pa_symbuild__names(b, name, (size_t)n + 1, &raw.name);
+	return err ? err : pa_symbuild__append(b, &raw);
 }
 
 /* x86-64: find the jump in each 8 or 16 bytes, with or without endbr64 and bnd before it. */

@@ -205,6 +205,7 @@ static int restore_symbol(struct pa_symbolizer *s, struct pa_image *image, const
 	if (!*n->sym.system_name)
 		n->sym.system_name = n->sym.name;
 	image->saved[image->saved_cnt++] = n;
+	s->has_saved = true;
 	image->saved_sorted = false;
 	return 0;
 }

@@ -93,6 +93,11 @@ int pa_symbolizer__lookup(struct pa_symbolizer *s, struct pa_image *image, uint6
  *  @return 0, -ENOMEM */
 int pa_symbolizer__refresh(struct pa_symbolizer *s, struct pa_image *image);
 
+/** Say where data that was recorded elsewhere or earlier comes from; before the first image.
+ *  @param live         as in the options
+ *  @param kernel_text  address of the kernel's _text or _stext then; 0 unknown. Another one now
+ *                      means another boot: then kallsyms is not used */
+void pa_symbolizer__set_origin(struct pa_symbolizer *s, bool live, uint64_t kernel_text);
 /** Encode the symbols that were found for images that can't be looked up again (kernel, JIT,
  *  vdso; deleted and memfd files) as a PD_BLOB_SYMBOLS chunk (layout in docs/perfdata.md).
  *  @param out  allocated, free it; NULL with *bytes 0 when there are none

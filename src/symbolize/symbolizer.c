@@ -180,6 +180,23 @@ static int lookup_elf(struct pa_symbolizer *s, struct pa_image *image, uint64_t 
 
 /* ---- the kernel ---------------------------------------------------------------------------- */
 
+void pa_symbolizer__set_origin(struct pa_symbolizer *s, bool live, uint64_t kernel_text)
+{
+	s->opts.live = live;
+	s->kernel_text = kernel_text;
+}
+
+/* Is this the kernel of the data, where it was? */
+static bool is_same_boot(const struct pa_symbolizer *s, const struct pa_kallsyms *k)
+{
+	uint64_t text, stext;
+
+	if (!s->kernel_text)
+		return true;
+	return (!pa_kallsyms__address(k, "_text", &text) && text == s->kernel_text) ||
+	       (!pa_kallsyms__address(k, "_stext", &stext) && stext == s->kernel_text);
+}
+
 static int load_kernel(struct pa_symbolizer *s)
 {
 	int err;
@@ -188,6 +205,13 @@ static int load_kernel(struct pa_symbolizer *s)
 		return 0;
 	s->kallsyms_tried = true;
 	err = pa_kallsyms__load(s->opts.force_kallsyms ? "/proc/kallsyms" : NULL, &s->kallsyms);
+	if (!err && !is_same_boot(s, s->kallsyms)) {
+		pa_kallsyms__free(s->kallsyms);
+		s->kallsyms = NULL;
+		pa_warn(s, "the kernel lay elsewhere when this was recorded (another boot): its "
+			   "functions stay unnamed");
+		return 0;
+	}
 	if (!err || err == -ENOMEM)
 		return err;
 	s->stats.images_failed++;
