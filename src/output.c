@@ -82,13 +82,15 @@ static int write_profile(struct pa_agent *a)
 		.tag_cnt = a->opts.tag_cnt,
 		.time_ns = a->info.start_wall_ns,
 		.duration_ns = a->info.end_ns - a->info.start_ns,
+		.labels = PA_LABEL_ALL,
 	};
+	const struct pa_session *const session = a->session;
 	const char *path = a->opts.profile_output;
 	int err;
 
 	if (!path)
 		return 0;
-	err = pa_pprof__write(a->session, &opts, path);
+	err = pa_pprof__write(&session, 1, &opts, path);
 	if (err)
 		return pa_agent_fail(a, err, "%s: failed to write: %s", path, strerror(-err));
 	if (strcmp(path, "-"))

@@ -12,42 +12,6 @@
 
 #include "common.h"
 
-static const struct argp_option options[] = {
-	{"input", 'i', "FILE", 0, "Read FILE, like the argument (default perf.data)", 0},
-	{"output", 'o', "FILE", 0, "Write to FILE (default -, standard output)", 0},
-	{0},
-};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct tool_files *files = state->input;
-
-	switch (key) {
-	case ARGP_KEY_INIT:
-		files->input = "perf.data";
-		files->output = "-";
-		return 0;
-	case 'i':
-	case ARGP_KEY_ARG:
-		if (files->input_given)
-			argp_error(state, "more than one input file: %s", arg);
-		if (!*arg)
-			argp_error(state, "empty name of the input file");
-		files->input = arg;
-		files->input_given = true;
-		return 0;
-	case 'o':
-		if (!*arg)
-			argp_error(state, "empty name of the output file");
-		files->output = arg;
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-const struct argp tool_files_argp = {.options = options, .parser = parse};
-
 void tool_init(void)
 {
 	argp_err_exit_status = TOOL_USAGE;
@@ -91,18 +55,16 @@ const char *tool_output_name(const char *path)
 	return strcmp(path, "-") ? path : "standard output";
 }
 
-struct pa_input *tool_read(const char *path, bool decl_lines)
+static struct pa_input *read_input(const struct tool_files *files, size_t i)
 {
-	const char *name = tool_input_name(path);
-	struct pa_input_opts opts = {
-		.sz = sizeof(opts),
-		.decl_lines = decl_lines,
-		.warn = tool_warn,
-		.ctx = (void *)name,
-	};
+	const char *name = tool_input_name(files->inputs[i]);
+	struct pa_input_opts opts = files->opts;
 	struct pa_input *in;
-	int err = pa_input__open(path, &opts, &in);
+	int err;
 
+	opts.warn = tool_warn;
+	opts.ctx = (void *)name;
+	err = pa_input__open(files->inputs[i], &opts, &in);
 	if (!err)
 		return in;
 	tool_message(name, "%s", in ? pa_input__errmsg(in) : "failed to read: out of memory");
@@ -110,13 +72,56 @@ struct pa_input *tool_read(const char *path, bool decl_lines)
 	return NULL;
 }
 
-int tool_finish(const struct pa_input *in, const char *output, int err)
+static int read_range(const struct tool_files *files, size_t first, size_t cnt,
+		      struct tool_inputs *out)
+{
+	out->inputs = calloc(cnt, sizeof(*out->inputs));
+	out->sessions = calloc(cnt, sizeof(*out->sessions));
+	if (!out->inputs || !out->sessions) {
+		tool_message(tool_input_name(files->inputs[first]),
+			     "failed to read: out of memory");
+		return -1;
+	}
+	while (out->cnt < cnt) {
+		struct pa_input *in = read_input(files, first + out->cnt);
+
+		if (!in)
+			return -1;
+		out->sessions[out->cnt] = pa_input__session(in);
+		out->inputs[out->cnt++] = in;
+	}
+	return 0;
+}
+
+int tool_read_all(const struct tool_files *files, struct tool_inputs *out)
+{
+	return read_range(files, 0, files->input_cnt, out);
+}
+
+int tool_read_one(const struct tool_files *files, size_t i, struct tool_inputs *out)
+{
+	return read_range(files, i, 1, out);
+}
+
+void tool_inputs_close(struct tool_inputs *in)
+{
+	for (size_t i = 0; i < in->cnt; i++)
+		pa_input__close(in->inputs[i]);
+	free(in->inputs);
+	free(in->sessions);
+	*in = (struct tool_inputs){0};
+}
+
+int tool_finish(const struct tool_inputs *in, const char *output, int err)
 {
 	if (err && err != -EPIPE)
 		tool_message(tool_output_name(output), "failed to write: %s", strerror(-err));
 	if (err)
 		return TOOL_FAILED;
-	return !in || pa_input__is_whole(in) ? TOOL_OK : TOOL_INCOMPLETE;
+	for (size_t i = 0; in && i < in->cnt; i++)
+		if (!pa_input__is_whole(in->inputs[i]))
+			return TOOL_INCOMPLETE;
+	return TOOL_OK;
 }
 
 /* Flush and close; what the kernel says only then counts too. */

@@ -20,7 +20,7 @@ struct options {
 
 /* What the writer needs: a session, or a call tree read from text. */
 struct job {
-	const struct pa_input *in;
+	const struct pa_session *session;
 	struct pa_calltree *tree;
 	const struct options *opts;
 };
@@ -87,7 +87,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (opts->folded && !opts->files.input_given)
-			opts->files.input = "-";
+			opts->files.inputs[0] = "-";
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -112,7 +112,7 @@ static int write_flame(FILE *out, void *ctx)
 
 	if (job->tree)
 		return pa_calltree__write_svg(job->tree, &job->opts->flame, out);
-	return pa_flame__write(pa_input__session(job->in), &job->opts->flame, out);
+	return pa_flame__write(job->session, &job->opts->flame, out);
 }
 
 /* @return NULL when it failed, which was said */
@@ -145,22 +145,25 @@ static struct pa_calltree *read_folded(const char *path)
 int main(int argc, char **argv)
 {
 	struct options opts = {0};
+	struct tool_inputs in = {0};
 	struct job job = {.opts = &opts};
-	struct pa_input *in = NULL;
 	int status = TOOL_FAILED;
 
 	tool_init();
 	argp_program_version = "pa2flame " PA_VERSION;
 	if (argp_parse(&argp, argc, argv, 0, NULL, &opts))
 		return TOOL_FAILED;
+	opts.files.opts.one_event = true;
+	opts.files.opts.merge_threads = true;
 	if (opts.folded)
-		job.tree = read_folded(opts.files.input);
-	else
-		job.in = in = tool_read(opts.files.input, false);
-	if (job.tree || in)
-		status = tool_finish(in, opts.files.output,
+		job.tree = read_folded(opts.files.inputs[0]);
+	else if (!tool_read_all(&opts.files, &in))
+		job.session = in.sessions[0];
+	if (job.tree || job.session)
+		status = tool_finish(&in, opts.files.output,
 				     tool_write(opts.files.output, write_flame, &job));
 	pa_calltree__free(job.tree);
-	pa_input__close(in);
+	tool_inputs_close(&in);
+	tool_files_free(&opts.files);
 	return status;
 }

@@ -3,23 +3,72 @@
  * pa2pprof.c - perf.data to a gzip-compressed pprof profile.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common.h"
+#include "pool.h"
+
+enum { OPT_DEFAULT_TYPE = 256, OPT_LABELS };
 
 struct options {
 	struct tool_files files;
 	const char **tags; /* as many as there are arguments */
 	size_t tag_cnt;
+	struct pa_pprof_opts pprof;
 };
 
 static const struct argp_option options[] = {
+	{NULL, 0, NULL, 0, "The profile:", 3},
 	{"tag", 't', "KEY=VALUE", 0,
-	 "Add a comment to the profile, after the file's own tags; may be repeated", 0},
+	 "Add a comment to the profile, after the file's own tags; may be repeated", 3},
+	{"default-sample-type", OPT_DEFAULT_TYPE, "TYPE", 0,
+	 "The sample type that viewers show first (default: the first event's weight)", 3},
+	{"labels", OPT_LABELS, "LIST", 0,
+	 "Labels of samples: pid, tid, comm, separated by commas, or none (default pid,tid,comm)",
+	 3},
 	{0},
 };
+
+static unsigned parse_labels(char *arg, struct argp_state *state)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} labels[] = {
+		{"pid", PA_LABEL_PID},
+		{"tid", PA_LABEL_TID},
+		{"comm", PA_LABEL_COMM},
+		{"none", 0},
+	};
+	const size_t cnt = sizeof(labels) / sizeof(*labels);
+	unsigned bits = 0;
+	char *name;
+
+	while ((name = strsep(&arg, ","))) {
+		size_t i = 0;
+
+		while (i < cnt && strcmp(labels[i].name, name))
+			i++;
+		if (i == cnt)
+			argp_error(state, "a label is pid, tid or comm: %s", name);
+		else
+			bits |= labels[i].bit;
+	}
+	return bits;
+}
+
+static int start(struct options *opts, struct argp_state *state)
+{
+	state->child_inputs[0] = &opts->files;
+	opts->files.max_inputs = INT_MAX;
+	opts->pprof.sz = sizeof(opts->pprof);
+	opts->pprof.labels = PA_LABEL_ALL;
+	opts->tags = calloc(state->argc, sizeof(*opts->tags));
+	return opts->tags ? 0 : ENOMEM;
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -28,14 +77,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &opts->files;
-		opts->tags = calloc(state->argc, sizeof(*opts->tags));
-		return opts->tags ? 0 : ENOMEM;
+		return start(opts, state);
 	case 't':
 		equals = strchr(arg, '=');
 		if (!equals || equals == arg)
 			argp_error(state, "a tag is KEY=VALUE: %s", arg);
 		opts->tags[opts->tag_cnt++] = arg;
+		return 0;
+	case OPT_DEFAULT_TYPE:
+		opts->pprof.default_sample_type = arg;
+		return 0;
+	case OPT_LABELS:
+		opts->pprof.labels = parse_labels(arg, state);
 		return 0;
 	case ARGP_KEY_END:
 		if (!strcmp(opts->files.output, "-") && isatty(STDOUT_FILENO))
@@ -51,31 +104,60 @@ static const struct argp_child children[] = {{&tool_files_argp, 0, NULL, 0}, {0}
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
-	.args_doc = "[FILE]",
+	.args_doc = "[FILE...]",
 	.doc = "Convert perf.data to a profile in pprof's format.\v"
-	       "FILE is perf.data in file or pipe layout, - standard input.\n"
-	       "Exit status: 0; 1 failed; 2 usage; 3 written, but FILE was unfinished, cut short "
+	       "FILE is perf.data in file or pipe layout, or a directory of perf record; - is "
+	       "standard input. Several are merged.\n"
+	       "Exit status: 0; 1 failed; 2 usage; 3 written, but a FILE was unfinished, cut short "
 	       "or damaged in part.",
 	.children = children,
 };
 
-/* The file's tags, then the command line's. */
-static int write_profile(const struct pa_input *in, const struct options *opts)
+/* What the inputs say of their captures: the earliest start, all durations, each tag once. */
+static int describe(const struct tool_inputs *in, struct pa_pprof_opts *out, const char ***tags,
+		    size_t *tag_cap)
 {
-	struct pa_pprof_opts pprof = {.sz = sizeof(pprof)};
-	const char **tags;
-	int err;
+	for (size_t i = 0; i < in->cnt; i++) {
+		struct pa_pprof_opts one = {.sz = sizeof(one)};
 
-	pa_input__describe(in, &pprof);
-	tags = calloc(pprof.tag_cnt + opts->tag_cnt + 1, sizeof(*tags));
-	if (!tags)
-		return -ENOMEM;
-	if (pprof.tag_cnt)
-		memcpy(tags, pprof.tags, pprof.tag_cnt * sizeof(*tags));
-	memcpy(tags + pprof.tag_cnt, opts->tags, opts->tag_cnt * sizeof(*tags));
+		pa_input__describe(in->inputs[i], &one);
+		if (one.time_ns && (!out->time_ns || one.time_ns < out->time_ns))
+			out->time_ns = one.time_ns;
+		out->duration_ns += one.duration_ns;
+		for (size_t k = 0; k < one.tag_cnt; k++) {
+			size_t j = 0;
+
+			while (j < out->tag_cnt && strcmp((*tags)[j], one.tags[k]))
+				j++;
+			if (i && j < out->tag_cnt)
+				continue;
+			if (pa_array_grow(tags, out->tag_cnt, tag_cap, sizeof(**tags)))
+				return -ENOMEM;
+			(*tags)[out->tag_cnt++] = one.tags[k];
+		}
+	}
+	return 0;
+}
+
+/* The files' tags, then the command line's. */
+static int write_profile(const struct tool_inputs *in, struct options *opts)
+{
+	struct pa_pprof_opts pprof = opts->pprof;
+	const char **tags = NULL;
+	size_t tag_cap = 0;
+	int err = describe(in, &pprof, &tags, &tag_cap);
+
+	for (size_t i = 0; !err && i < opts->tag_cnt; i++) {
+		if (pa_array_grow(&tags, pprof.tag_cnt, &tag_cap, sizeof(*tags)))
+			err = -ENOMEM;
+		else
+			tags[pprof.tag_cnt++] = opts->tags[i];
+	}
 	pprof.tags = tags;
-	pprof.tag_cnt += opts->tag_cnt;
-	err = pa_pprof__write(pa_input__session(in), &pprof, opts->files.output);
+	pprof.warn = tool_warn;
+	pprof.ctx = (void *)tool_input_name(opts->files.inputs[0]);
+	if (!err)
+		err = pa_pprof__write(in->sessions, in->cnt, &pprof, opts->files.output);
 	free(tags);
 	return err;
 }
@@ -83,18 +165,23 @@ static int write_profile(const struct pa_input *in, const struct options *opts)
 int main(int argc, char **argv)
 {
 	struct options opts = {0};
-	struct pa_input *in = NULL;
-	int status = TOOL_FAILED;
+	struct tool_inputs in = {0};
+	int status = TOOL_FAILED, err;
 
 	tool_init();
 	argp_program_version = "pa2pprof " PA_VERSION;
 	if (argp_parse(&argp, argc, argv, 0, NULL, &opts))
 		goto out;
-	in = tool_read(opts.files.input, true);
-	if (in)
-		status = tool_finish(in, opts.files.output, write_profile(in, &opts));
+	opts.files.opts.decl_lines = true;
+	opts.files.opts.merge_threads = !(opts.pprof.labels & PA_LABEL_TID);
+	if (!tool_read_all(&opts.files, &in)) {
+		err = write_profile(&in, &opts);
+		if (err != -EINVAL && err != -E2BIG) /* pa_pprof__write said why */
+			status = tool_finish(&in, opts.files.output, err);
+	}
 out:
-	pa_input__close(in);
+	tool_inputs_close(&in);
+	tool_files_free(&opts.files);
 	free(opts.tags);
 	return status;
 }

@@ -34,6 +34,11 @@ struct pa_session_opts {
 	bool hold_images;
 	/** Keep a sample? NULL: all. */
 	bool (*filter)(void *ctx, const struct pd_sample *s, const char *comm);
+	/** Threads of a process are not told apart: fewer stacks, whose tid is 0. */
+	bool merge_threads;
+	/** Weights of different events don't add up: resolve keeps the stacks of the first event
+	 *  that was sampled, and warns about the others. */
+	bool one_event;
 	void (*warn)(void *ctx, const char *msg);
 	void *ctx;
 };
@@ -43,6 +48,7 @@ struct pa_session_stats {
 	uint64_t filtered_cnt; /* dropped by the filter */
 	uint64_t no_stack_cnt; /* samples without a call chain: their ip is the stack */
 	uint64_t lost_cnt;     /* what LOST_SAMPLES (else LOST) records say */
+	uint64_t throttle_cnt; /* times that the kernel stopped an event for being too fast */
 	uint64_t malformed_cnt, unknown_event_cnt;
 	uint64_t stack_cnt;	    /* distinct */
 	uint64_t first_ns, last_ns; /* sample times; 0 when there are none */
@@ -91,7 +97,7 @@ struct pa_frame {
 
 /** One distinct stack with its weight. */
 struct pa_stack {
-	uint32_t pid, tid;
+	uint32_t pid, tid; /* tid 0 with merge_threads */
 	const char *comm;  /* of the thread at its first sample of this stack; never NULL */
 	int event;	   /* index into the events */
 	size_t kernel_cnt; /* the first kernel_cnt frames are the kernel's */
@@ -108,26 +114,53 @@ size_t pa_session__frame_cnt(const struct pa_session *s);
 
 /* ---- derivations ------------------------------------------------------------------------ */
 
+/** Labels of a profile's samples: bits of pa_pprof_opts.labels. */
+enum { PA_LABEL_PID = 1, PA_LABEL_TID = 2, PA_LABEL_COMM = 4, PA_LABEL_ALL = 7 };
+
 struct pa_pprof_opts {
 	size_t sz;
 	const char *const *tags; /* comments, verbatim */
 	size_t tag_cnt;
 	uint64_t time_ns; /* wall clock of the capture's start, 0 unknown */
 	uint64_t duration_ns;
+	unsigned labels; /* PA_LABEL_*; samples that differ in nothing else are one */
+	const char *default_sample_type; /* NULL: the weight of the first event */
+	/** What is wrong with default_sample_type or with the events, one line; may be NULL. */
+	void (*warn)(void *ctx, const char *msg);
+	void *ctx;
 };
-/** Write the pprof form to path ("-" standard output; a file is whole or absent).
- *  Sample types: samples/count and cpu/nanoseconds (clock events: the sum of periods; other
- *  events in frequency mode: samples x 1e9/freq), or samples/count and EVENT/count for a fixed
- *  period. @return 0, -ENOMEM, -errno */
-int pa_pprof__write(const struct pa_session *s, const struct pa_pprof_opts *opts, const char *path);
+/** Write the pprof form of one or more resolved sessions to path ("-" standard output; a file is
+ *  whole or absent). Sample types of a single event: samples/count and cpu/nanoseconds (clock
+ *  events: the sum of periods; other events in frequency mode: samples x 1e9/freq), or
+ *  samples/count and EVENT/count for a fixed period. Of several: for each EVENT_samples/count
+ *  and EVENT/count (nanoseconds for clock events). Events of the same name are one.
+ *  @return 0, -EINVAL no such default_sample_type, -E2BIG too many events, -ENOMEM, -errno */
+int pa_pprof__write(const struct pa_session *const *sessions, size_t cnt,
+		    const struct pa_pprof_opts *opts, const char *path);
+
+/** The first name of a folded stack. */
+enum pa_folded_root {
+	PA_ROOT_COMM,	  /* "comm" */
+	PA_ROOT_COMM_PID, /* "comm-PID" */
+	PA_ROOT_COMM_TID, /* "comm-PID/TID" */
+	PA_ROOT_PID,	  /* "PID" */
+	PA_ROOT_TID,	  /* "TID" */
+	PA_ROOT_NONE,
+};
 
 struct pa_folded_opts {
 	size_t sz;
 	bool periods; /* weight by period instead of by samples */
+	enum pa_folded_root root;
+	bool kernel_only, user_only; /* that part of each stack; not both */
+	bool delimiter;		     /* "-" between the user's and the kernel's part */
+	bool annotate;	/* "_[k]" after kernel functions, "_[j]" after a JIT compiler's */
+	bool addresses; /* "[libc.so.6 <1a2b>]" for a frame without symbol */
 };
-/** Write folded stacks, root first, sorted, as stackcollapse-perf.pl prints them.
- *  @return 0, -ENOMEM, -errno of the stream */
-int pa_folded__write(const struct pa_session *s, const struct pa_folded_opts *opts, FILE *out);
+/** Write the folded stacks of resolved sessions together, root first, sorted, as
+ *  stackcollapse-perf.pl prints them. @return 0, -ENOMEM, -errno of the stream */
+int pa_folded__write(const struct pa_session *const *sessions, size_t cnt,
+		     const struct pa_folded_opts *opts, FILE *out);
 
 struct pa_flame_opts {
 	size_t sz;

@@ -11,7 +11,7 @@
 
 #include "convert/session.h"
 
-/* One line: name numbers, root first; the first is the comm. */
+/* One line: name numbers, root first. */
 struct line {
 	const uint32_t *names;
 	uint32_t name_cnt;
@@ -19,8 +19,8 @@ struct line {
 };
 
 struct folder {
-	const struct pa_session *s;
-	bool periods;
+	struct pa_folded_opts opts;
+	uint64_t seed;
 	struct pa_strings names;
 	uint32_t *of_frame[2]; /* name number + 1 by frame index; [1] in java processes */
 	struct line *lines;
@@ -81,27 +81,40 @@ static size_t tidy(const char *name, bool is_java, char *buf)
 	return used;
 }
 
-static uint32_t comm_name(struct folder *f, const char *comm)
+/* The comm, a process or a thread, as the options say. */
+static uint32_t root_name(struct folder *f, const struct pa_stack *stack)
 {
+	enum pa_folded_root root = f->opts.root;
+	const char *comm = root == PA_ROOT_PID || root == PA_ROOT_TID ? "" : stack->comm;
 	size_t bytes = strlen(comm);
 
-	if (reserve(f, bytes + 1))
+	if (reserve(f, bytes + 32))
 		return PA_NONE;
 	for (size_t i = 0; i < bytes; i++) {
 		char c = comm[i];
 
 		f->buf[i] = c == ';' ? ':' : c == ' ' || (unsigned char)c < ' ' ? '_' : c;
 	}
+	if (root == PA_ROOT_COMM_PID || root == PA_ROOT_COMM_TID)
+		f->buf[bytes++] = '-';
+	if (root == PA_ROOT_COMM_PID || root == PA_ROOT_COMM_TID || root == PA_ROOT_PID)
+		bytes += sprintf(f->buf + bytes, "%d", (int)stack->pid);
+	if (root == PA_ROOT_COMM_TID)
+		f->buf[bytes++] = '/';
+	if (root == PA_ROOT_COMM_TID || root == PA_ROOT_TID)
+		bytes += sprintf(f->buf + bytes, "%d", (int)stack->tid);
 	return pa_strings__intern(&f->names, f->buf, bytes);
 }
 
 /* "[libc.so.6]" where the module is known. Anonymous code is named after its perf-map. */
-static void unknown_name(const struct pa_frame *frame, uint32_t pid, char *buf, size_t cap)
+static void unknown_name(const struct folder *f, const struct pa_frame *frame, uint32_t pid,
+			 char *buf, size_t cap)
 {
 	static const char deleted[] = " (deleted)";
 	const char *path = frame->map ? frame->map->path : "unknown", *base;
 	enum pa_image_kind kind = frame->map ? frame->map->kind : 0;
 	size_t bytes, suffix = sizeof(deleted) - 1;
+	char address[32] = "";
 
 	base = strrchr(path, '/');
 	base = base ? base + 1 : path;
@@ -110,10 +123,12 @@ static void unknown_name(const struct pa_frame *frame, uint32_t pid, char *buf, 
 	bytes = strlen(base);
 	if (bytes > suffix && !strcmp(base + bytes - suffix, deleted))
 		bytes -= suffix;
+	if (f->opts.addresses)
+		snprintf(address, sizeof(address), " <%llx>", (unsigned long long)frame->address);
 	if (kind == PA_IMAGE_JIT)
-		snprintf(buf, cap, "[perf-%u.map]", pid);
+		snprintf(buf, cap, "[perf-%u.map%s]", pid, address);
 	else
-		snprintf(buf, cap, "[%.*s]", (int)bytes, base);
+		snprintf(buf, cap, "[%.*s%s]", (int)bytes, base, address);
 }
 
 static uint32_t frame_name(struct folder *f, const struct pa_frame *frame, uint32_t pid,
@@ -130,10 +145,15 @@ static uint32_t frame_name(struct folder *f, const struct pa_frame *frame, uint3
 	if (frame->sym)
 		name = frame->sym->name;
 	else
-		unknown_name(frame, pid, unknown, sizeof(unknown));
-	if (reserve(f, strlen(name) + 1))
+		unknown_name(f, frame, pid, unknown, sizeof(unknown));
+	if (reserve(f, strlen(name) + 8))
 		return PA_NONE;
 	bytes = tidy(name, is_java, f->buf);
+	if (f->opts.annotate && frame->map &&
+	    (frame->map->kind == PA_IMAGE_KERNEL || frame->map->kind == PA_IMAGE_JIT)) {
+		memcpy(f->buf + bytes, frame->map->kind == PA_IMAGE_KERNEL ? "_[k]" : "_[j]", 4);
+		bytes += 4;
+	}
 	i = pa_strings__intern(&f->names, f->buf, bytes);
 	if (i != PA_NONE)
 		*known = i + 1;
@@ -142,7 +162,7 @@ static uint32_t frame_name(struct folder *f, const struct pa_frame *frame, uint3
 
 static int add_line(struct folder *f, const uint32_t *names, uint32_t name_cnt, uint64_t weight)
 {
-	uint64_t hash = pa_hash_bytes(names, name_cnt * sizeof(*names), f->s->seed);
+	uint64_t hash = pa_hash_bytes(names, name_cnt * sizeof(*names), f->seed);
 	uint32_t pos = pa_index__start(&f->line_table, hash), i;
 	uint32_t *copy;
 
@@ -165,23 +185,47 @@ static int add_line(struct folder *f, const uint32_t *names, uint32_t name_cnt, 
 	return 0;
 }
 
-static int fold(struct folder *f, const struct pa_stack *stack)
+/* Put frames [from, to) of a stack, leaf first there, at the end of the line at hand. */
+static int put_frames(struct folder *f, const struct pa_stack *stack, size_t from, size_t to,
+		      uint32_t *cnt)
 {
 	bool is_java = !strcmp(stack->comm, "java");
-	uint32_t cnt = 0;
 
-	while (stack->frame_cnt + 1 > f->stack_cap)
+	while (to-- > from) {
+		f->stack[*cnt] = frame_name(f, stack->frames[to], stack->pid, is_java);
+		if (f->stack[(*cnt)++] == PA_NONE)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int fold(struct folder *f, const struct pa_stack *stack)
+{
+	size_t kernel_cnt = stack->kernel_cnt;
+	uint32_t cnt = 0;
+	int err = 0;
+
+	while (stack->frame_cnt + 2 > f->stack_cap)
 		if (pa_array_grow(&f->stack, f->stack_cap, &f->stack_cap, sizeof(*f->stack)))
 			return -ENOMEM;
-	f->stack[cnt] = comm_name(f, stack->comm);
-	if (f->stack[cnt++] == PA_NONE)
-		return -ENOMEM;
-	for (size_t i = stack->frame_cnt; i--;) {
-		f->stack[cnt] = frame_name(f, stack->frames[i], stack->pid, is_java);
+	if (f->opts.root != PA_ROOT_NONE) {
+		f->stack[cnt] = root_name(f, stack);
 		if (f->stack[cnt++] == PA_NONE)
 			return -ENOMEM;
 	}
-	return add_line(f, f->stack, cnt, f->periods ? stack->period_sum : stack->sample_cnt);
+	if (!f->opts.kernel_only)
+		err = put_frames(f, stack, kernel_cnt, stack->frame_cnt, &cnt);
+	if (!err && f->opts.delimiter && !f->opts.user_only && !f->opts.kernel_only && kernel_cnt &&
+	    kernel_cnt < stack->frame_cnt) {
+		f->stack[cnt] = pa_strings__intern(&f->names, "-", 1);
+		if (f->stack[cnt++] == PA_NONE)
+			return -ENOMEM;
+	}
+	if (!err && !f->opts.user_only)
+		err = put_frames(f, stack, 0, kernel_cnt, &cnt);
+	return err || !cnt ? err
+			   : add_line(f, f->stack, cnt,
+				      f->opts.periods ? stack->period_sum : stack->sample_cnt);
 }
 
 /* The order of the lines' text, byte by byte. Names hold no ';', so the first names that differ
@@ -226,26 +270,40 @@ static int write_lines(const struct folder *f, FILE *out)
 	return fflush(out) ? -errno : 0;
 }
 
-int pa_folded__write(const struct pa_session *s, const struct pa_folded_opts *opts, FILE *out)
+static int fold_session(struct folder *f, const struct pa_session *s)
 {
-	struct folder f = {.s = s, .periods = opts && opts->periods, .names.seed = s->seed};
 	struct pa_stack stack;
 	int err = 0;
 
-	f.of_frame[0] = calloc(s->frame_cnt + 1, sizeof(*f.of_frame[0]));
-	f.of_frame[1] = calloc(s->frame_cnt + 1, sizeof(*f.of_frame[1]));
-	if (!f.of_frame[0] || !f.of_frame[1])
+	f->of_frame[0] = calloc(s->frame_cnt + 1, sizeof(*f->of_frame[0]));
+	f->of_frame[1] = calloc(s->frame_cnt + 1, sizeof(*f->of_frame[1]));
+	if (!f->of_frame[0] || !f->of_frame[1])
 		err = -ENOMEM;
 	for (size_t i = 0; !err && i < pa_session__stack_cnt(s); i++) {
 		pa_session__stack(s, i, &stack);
-		err = fold(&f, &stack);
+		err = fold(f, &stack);
 	}
+	free(f->of_frame[0]);
+	free(f->of_frame[1]);
+	return err;
+}
+
+int pa_folded__write(const struct pa_session *const *sessions, size_t cnt,
+		     const struct pa_folded_opts *opts, FILE *out)
+{
+	struct folder f = {0};
+	int err = 0;
+
+	if (!cnt)
+		return -EINVAL;
+	memcpy(&f.opts, opts, opts->sz < sizeof(f.opts) ? opts->sz : sizeof(f.opts));
+	f.seed = f.names.seed = sessions[0]->seed;
+	for (size_t i = 0; !err && i < cnt; i++)
+		err = fold_session(&f, sessions[i]);
 	if (!err && f.line_cnt)
 		qsort_r(f.lines, f.line_cnt, sizeof(*f.lines), compare_lines, &f);
 	if (!err)
 		err = write_lines(&f, out);
-	free(f.of_frame[0]);
-	free(f.of_frame[1]);
 	free(f.lines);
 	pa_index__free(&f.line_table);
 	pa_pool__free(&f.pool);

@@ -99,11 +99,27 @@ static void judge(struct pa_input *in, int end)
 		     (unsigned long long)stats.unknown_event_cnt);
 	else
 		in->is_whole = true;
+	if (stats.throttle_cnt)
+		warn(in, "the kernel throttled sampling %llu times: load is missing then",
+		     (unsigned long long)stats.throttle_cnt);
 	if (stats.lost_cnt)
 		warn(in, "%llu samples were lost while recording",
 		     (unsigned long long)stats.lost_cnt);
 	if (!stats.sample_cnt)
-		warn(in, "the file has no samples");
+		warn(in, stats.filtered_cnt ? "no sample passes the filters"
+					    : "the file has no samples");
+}
+
+static bool keeps(void *ctx, const struct pd_sample *s, const char *comm)
+{
+	const struct pa_input *in = ctx;
+
+	return pa_filter__keeps(in->opts.filter, s, comm);
+}
+
+static void session_warn(void *ctx, const char *msg)
+{
+	warn(ctx, "%s", msg);
 }
 
 static int set_up(struct pa_input *in)
@@ -117,14 +133,18 @@ static int set_up(struct pa_input *in)
 	struct pa_session_opts opts = {
 		.sz = sizeof(opts),
 		.events = pd_reader__events(in->reader),
-		.warn = in->opts.warn,
-		.ctx = in->opts.ctx,
+		.one_event = in->opts.one_event,
+		.merge_threads = in->opts.merge_threads,
+		.warn = session_warn,
+		.ctx = in,
 	};
 	int err = pa_symbolizer__new(&sym_opts, &in->symbolizer);
 
 	if (err)
 		return err;
 	opts.symbolizer = in->symbolizer;
+	if (in->opts.filter && !pa_filter__is_empty(in->opts.filter))
+		opts.filter = keeps;
 	return pa_session__new(&opts, &in->session);
 }
 

@@ -262,17 +262,18 @@ static int revive(struct pa_procs *p, uint32_t i, uint32_t tid, uint64_t time_ns
 	return add_space(p, i, time_ns, time_ns) == PA_NONE ? -ENOMEM : 0;
 }
 
-int pa_procs__map(struct pa_procs *p, uint32_t pid, uint32_t tid, const struct pa_piece *piece)
+uint32_t pa_procs__space_of_sideband(struct pa_procs *p, uint32_t pid, uint32_t tid,
+				     uint64_t time_ns)
 {
-	uint32_t i = get_proc(p, pid), space;
-	int err;
+	uint32_t i = get_proc(p, pid);
 
-	if (i == PA_NONE)
-		return -ENOMEM;
-	err = revive(p, i, tid, piece->from_ns);
-	if (err)
-		return err;
-	space = space_at(p, &p->procs[i], piece->from_ns);
+	if (i == PA_NONE || revive(p, i, tid, time_ns))
+		return PA_NONE;
+	return space_at(p, &p->procs[i], time_ns);
+}
+
+int pa_procs__map(struct pa_procs *p, uint32_t space, const struct pa_piece *piece)
+{
 	return pa_space__map(&p->spaces[space], &p->pool, piece, &p->dropped_map_cnt);
 }
 

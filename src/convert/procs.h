@@ -37,8 +37,13 @@ uint32_t pa_procs__space(struct pa_procs *p, uint32_t pid, uint64_t time_ns);
  *  Equal names are equal pointers. @return NULL without memory */
 const char *pa_procs__comm(struct pa_procs *p, uint32_t pid, uint32_t tid, uint64_t time_ns);
 
+/** The space that a sideband record of pid at time_ns belongs to: as pa_procs__space, but a
+ * leader's record after its EXIT begins a new incarnation. @return PA_NONE without memory */
+uint32_t pa_procs__space_of_sideband(struct pa_procs *p, uint32_t pid, uint32_t tid,
+				     uint64_t time_ns);
+
 /** All: @return 0, -ENOMEM */
-int pa_procs__map(struct pa_procs *p, uint32_t pid, uint32_t tid, const struct pa_piece *piece);
+int pa_procs__map(struct pa_procs *p, uint32_t space, const struct pa_piece *piece);
 int pa_procs__set_comm(struct pa_procs *p, uint32_t pid, uint32_t tid, const char *comm, bool exec,
 		       uint64_t time_ns);
 /** @param keep_maps  the child starts with its parent's mappings */

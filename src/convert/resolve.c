@@ -241,8 +241,6 @@ static void warn_left_out(const struct pa_session *s, uint16_t kept)
 			 e ? e->name : "the first", (unsigned long long)left_out_cnt, names);
 }
 
-/* Weights of different events don't add up: keep the stacks of the first event that was sampled,
- * and say so. */
 static void keep_one_event(struct pa_session *s)
 {
 	size_t kept_cnt = 0, first_cnt = 0;
@@ -271,7 +269,8 @@ int pa_session__resolve(struct pa_session *s)
 		return 0;
 	s->resolved = true;
 	pa_index__free(&s->stack_table);
-	keep_one_event(s);
+	if (s->opts.one_event)
+		keep_one_event(s);
 	r.cache = calloc(CACHE_SLOTS, sizeof(*r.cache));
 	r.kernel = pa_session_images__kernel(s);
 	if (!r.cache || r.kernel == PA_NONE)

@@ -59,6 +59,7 @@ void pa_session__free(struct pa_session *s)
 	for (size_t i = 0; i < s->frame_chunk_cnt; i++)
 		free(s->frame_chunks[i]);
 	free(s->frame_chunks);
+	free(s->scratch);
 	free(s);
 }
 
@@ -85,6 +86,7 @@ bool pa_session__is_sideband(__u32 type)
 	case PERF_RECORD_EXIT:
 	case PERF_RECORD_LOST:
 	case PERF_RECORD_LOST_SAMPLES:
+	case PERF_RECORD_THROTTLE:
 		return true;
 	default:
 		return false;
@@ -149,7 +151,7 @@ static int feed_mmap(struct pa_session *s, const struct perf_event_header *hdr)
 		return 0;
 	if (m.start + m.bytes < m.start || m.pgoff + m.bytes < m.pgoff)
 		return -EBADMSG;
-	space = pa_procs__space(&s->procs, m.pid, m.id.time);
+	space = pa_procs__space_of_sideband(&s->procs, m.pid, m.tid, m.id.time);
 	if (space == PA_NONE)
 		return -ENOMEM;
 	image = pa_session_images__of_mmap(s, &m, s->procs.spaces[space].birth_ns);
@@ -164,7 +166,7 @@ static int feed_mmap(struct pa_session *s, const struct perf_event_header *hdr)
 		.image = image,
 		.is_jit = s->images[image].kind == PA_IMAGE_JIT,
 	};
-	return pa_procs__map(&s->procs, m.pid, m.tid, &piece);
+	return pa_procs__map(&s->procs, space, &piece);
 }
 
 static int feed_comm(struct pa_session *s, const struct perf_event_header *hdr)
@@ -228,6 +230,49 @@ static int hold_images(struct pa_session *s, const struct pa_stack_entry *e, uin
 	return 0;
 }
 
+/* The user half of the stack as the branch records of perf record --call-graph lbr have it: each
+ * branch is a call, newest first; where the newest went is the leaf. */
+static int use_call_branches(struct pa_session *s, struct pd_sample *sample)
+{
+	size_t cnt = 0;
+
+	if (!s->scratch)
+		s->scratch = malloc(PD_CALLCHAIN_MAX * sizeof(*s->scratch));
+	if (!s->scratch)
+		return -ENOMEM;
+	while (cnt < sample->ip_cnt && sample->ips[cnt] != (uint64_t)PERF_CONTEXT_USER) {
+		s->scratch[cnt] = sample->ips[cnt];
+		cnt++;
+	}
+	if (cnt + sample->branch_cnt + 2 > PD_CALLCHAIN_MAX)
+		return 0;
+	s->scratch[cnt++] = (uint64_t)PERF_CONTEXT_USER;
+	s->scratch[cnt++] = sample->branches[0].to;
+	/* beyond the call's first byte, as a return address is beyond its last */
+	for (size_t i = 0; i < sample->branch_cnt; i++)
+		s->scratch[cnt++] = sample->branches[i].from + 1;
+	sample->ips = (const __u64 *)s->scratch;
+	sample->ip_cnt = cnt;
+	return 0;
+}
+
+/* The chain as perf would show it. */
+static int complete_chain(struct pa_session *s, struct pd_sample *sample)
+{
+	const struct perf_event_attr *attr =
+		&pd_events__get(s->opts.events, sample->id.event)->attr;
+
+	if (sample->branch_cnt && sample->ip_cnt &&
+	    (attr->branch_sample_type & PERF_SAMPLE_BRANCH_CALL_STACK))
+		return use_call_branches(s, sample);
+	if (!sample->ip_cnt) {
+		sample->ips = &sample->ip;
+		sample->ip_cnt = 1;
+		s->stats.no_stack_cnt++;
+	}
+	return 0;
+}
+
 static int feed_sample(struct pa_session *s, const struct perf_event_header *hdr)
 {
 	struct pa_stack_key key;
@@ -252,14 +297,12 @@ static int feed_sample(struct pa_session *s, const struct perf_event_header *hdr
 		return 0;
 	}
 	key.epoch_ns = pa_space__epoch(&s->procs.spaces[key.space], time_ns);
-	key.tid = sample.id.tid;
+	key.tid = s->opts.merge_threads ? 0 : sample.id.tid;
 	key.event = sample.id.event;
 	key.cpumode = sample.cpumode;
-	if (!sample.ip_cnt) {
-		sample.ips = &sample.ip;
-		sample.ip_cnt = 1;
-		s->stats.no_stack_cnt++;
-	}
+	err = complete_chain(s, &sample);
+	if (err)
+		return err;
 	i = pa_stacks__add(s, &key, sample.ips, sample.ip_cnt, sample.period, &is_new);
 	if (i == PA_NONE)
 		return -ENOMEM;
@@ -295,6 +338,9 @@ int pa_session__feed(struct pa_session *s, const struct perf_event_header *hdr)
 	case PERF_RECORD_LOST:
 	case PERF_RECORD_LOST_SAMPLES:
 		err = feed_lost(s, hdr);
+		break;
+	case PERF_RECORD_THROTTLE:
+		s->stats.throttle_cnt++;
 		break;
 	default:
 		break;

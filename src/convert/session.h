@@ -71,6 +71,8 @@ struct pa_session {
 	struct pa_index stack_table;
 	struct pa_pool chains;
 
+	uint64_t *scratch; /* a chain that is put together from parts: PD_CALLCHAIN_MAX entries */
+
 	uint64_t lost_records_cnt; /* by LOST; LOST_SAMPLES says it better where it is */
 	uint64_t lost_samples_cnt;
 

@@ -2,7 +2,8 @@
 /*
  * topprof.c - stacks to pprof. Code of a file is identified by its file offset and kernel code
  * by its address; JIT code, whose addresses mean nothing in the next run, by name, source file
- * and line. So two profiles of the same program compare location by location.
+ * and line. So two profiles of the same program compare location by location, and those of
+ * several sessions merge.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -10,71 +11,155 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/session.h"
-#include "pprof/pprof.h"
+#include "convert/pprof_types.h"
 
 /* A function as the profile shows it, and the location of those that have no address. */
 struct function {
 	const char *name, *system_name, *file;
 	uint32_t start_line;
-	const struct pa_map_info *map;
+	uint32_t mapping; /* index + 1; 0: none */
 	uint64_t id, location_id;
 };
 
+/* A binary of one or more sessions. */
 struct mapping {
-	const struct pa_map_info *info;
-	uint64_t id;
+	const struct pa_map_info *info; /* of the first session that has it */
+	uint64_t start, limit;		/* of all sessions */
+	uint64_t weight;
+	uint64_t id; /* 0: not in the profile yet */
 	bool has_functions, has_filenames, has_lines;
 };
 
-struct builder {
+/* A location that another session may have too. */
+struct location {
+	uint64_t address, function_id, id;
+	uint32_t mapping; /* index + 1; 0: none */
+};
+
+/* One sample of the profile. */
+struct sample {
+	const uint32_t *ids; /* locations, leaf first */
+	uint32_t id_cnt, pid, tid;
+	const char *comm;
+	int64_t *values;
+};
+
+struct session_part {
 	const struct pa_session *s;
-	struct pprof_profile *profile;
 	uint64_t *locations; /* by frame index; 0: not added yet */
+	uint32_t *mappings;  /* by index of pa_map_info: index + 1 */
+};
+
+struct builder {
+	const struct pa_pprof_opts *opts;
+	uint64_t seed;
+	struct pprof_profile *profile;
+	struct pa_pprof_types types;
+	struct session_part *parts;
+	size_t part_cnt;
 	struct function *functions;
 	size_t function_cnt, function_cap;
 	struct pa_index function_table;
 	struct mapping *mappings;
 	size_t mapping_cnt, mapping_cap;
-	struct pa_index mapping_table;
+	struct location *locations;
+	size_t location_cnt, location_cap;
+	struct pa_index location_table;
+	struct sample *samples;
+	size_t sample_cnt, sample_cap;
+	struct pa_index sample_table;
+	struct pa_pool pool;
 	struct pa_strings names; /* made-up names: "0x401000" */
-	uint64_t *ids;		 /* locations of the stack at hand */
-	size_t id_cap;
-};
-
-/* How samples become the second value. */
-struct weight {
-	bool is_time;		/* clock events: periods are nanoseconds */
-	uint64_t ns_per_sample; /* other events in frequency mode; 0: count events */
+	uint32_t *ids;		 /* locations of the stack at hand */
+	uint64_t *wide_ids;
+	size_t id_cap, wide_cap;
 };
 
 static uint64_t hash_string(const struct builder *b, const char *str)
 {
-	return pa_hash_bytes(str, strlen(str), b->s->seed);
+	return pa_hash_bytes(str, strlen(str), b->seed);
 }
 
-static struct mapping *get_mapping(struct builder *b, const struct pa_map_info *info)
+/* ---- mappings ------------------------------------------------------------------------------ */
+
+static bool is_same_binary(const struct pa_map_info *a, const struct pa_map_info *b)
 {
-	uint64_t hash = pa_mix(b->s->seed ^ (uintptr_t)info, 0x9e3779b97f4a7c15ULL);
-	uint32_t pos = pa_index__start(&b->mapping_table, hash), i;
-	struct pprof_mapping m = {.filename = info->path};
+	return a->kind == b->kind && a->build_id_bytes == b->build_id_bytes &&
+	       !strcmp(a->path, b->path) &&
+	       (!a->build_id_bytes || !memcmp(a->build_id, b->build_id, a->build_id_bytes));
+}
+
+/* Index + 1 of the mapping. There are few, and each is looked for once per session. */
+static uint32_t find_mapping(struct builder *b, const struct session_part *part,
+			     const struct pa_map_info *info)
+{
+	uint64_t limit = info->file_offset + info->bytes;
+
+	/* a session's own mappings are distinct */
+	for (size_t i = 0; b->part_cnt > 1 && part != b->parts && i < b->mapping_cnt; i++) {
+		struct mapping *m = &b->mappings[i];
+
+		if (!is_same_binary(m->info, info))
+			continue;
+		m->start = info->file_offset < m->start ? info->file_offset : m->start;
+		m->limit = limit > m->limit ? limit : m->limit;
+		return i + 1;
+	}
+	if (pa_array_grow(&b->mappings, b->mapping_cnt, &b->mapping_cap, sizeof(*b->mappings)))
+		return 0;
+	b->mappings[b->mapping_cnt++] =
+		(struct mapping){.info = info, .start = info->file_offset, .limit = limit};
+	return b->mapping_cnt;
+}
+
+/* Find the mappings of a session and how many frames, weighted by samples, lie in each. */
+static int collect_mappings(struct builder *b, struct session_part *part)
+{
+	const struct pa_session *s = part->s;
+	uint64_t *weights = calloc(s->info_cnt + 1, sizeof(*weights));
+	struct pa_stack stack;
+	int err = 0;
+
+	part->mappings = calloc(s->info_cnt + 1, sizeof(*part->mappings));
+	if (!weights || !part->mappings)
+		err = -ENOMEM;
+	for (size_t i = 0; !err && i < pa_session__stack_cnt(s); i++) {
+		pa_session__stack(s, i, &stack);
+		for (size_t k = 0; k < stack.frame_cnt; k++) {
+			const struct pa_map_info *info = stack.frames[k]->map;
+
+			if (!info)
+				continue;
+			weights[info->index] += stack.sample_cnt;
+			if (part->mappings[info->index])
+				continue;
+			part->mappings[info->index] = find_mapping(b, part, info);
+			if (!part->mappings[info->index])
+				err = -ENOMEM;
+		}
+	}
+	for (size_t i = 0; !err && i < s->info_cnt; i++)
+		if (part->mappings[i])
+			b->mappings[part->mappings[i] - 1].weight += weights[i];
+	free(weights);
+	return err;
+}
+
+static int add_mapping(struct builder *b, struct mapping *mapping)
+{
+	const struct pa_map_info *info = mapping->info;
+	struct pprof_mapping m = {
+		.start = mapping->start,
+		.limit = mapping->limit,
+		.file_offset = mapping->start,
+		.filename = info->path,
+	};
 	char build_id[2 * PD_BUILD_ID_MAX + 1] = "";
 
-	while ((i = pa_index__next(&b->mapping_table, hash, &pos)) != PA_NONE)
-		if (b->mappings[i].info == info)
-			return &b->mappings[i];
 	for (size_t k = 0; k < info->build_id_bytes && k < PD_BUILD_ID_MAX; k++)
 		snprintf(build_id + 2 * k, 3, "%02x", info->build_id[k]);
 	m.build_id = info->build_id_bytes ? build_id : NULL;
-	m.start = m.file_offset = info->file_offset;
-	m.limit = info->file_offset + info->bytes;
-	if (pa_array_grow(&b->mappings, b->mapping_cnt, &b->mapping_cap, sizeof(*b->mappings)))
-		return NULL;
-	b->mappings[b->mapping_cnt] = (struct mapping){.info = info};
-	if (pprof__add_mapping(b->profile, &m, &b->mappings[b->mapping_cnt].id) ||
-	    pa_index__add(&b->mapping_table, hash, b->mapping_cnt))
-		return NULL;
-	return &b->mappings[b->mapping_cnt++];
+	return pprof__add_mapping(b->profile, &m, &mapping->id);
 }
 
 static bool is_library(const char *path)
@@ -89,49 +174,36 @@ static bool is_library(const char *path)
  * by samples; a library only when there is nothing else. */
 static int add_main_mapping(struct builder *b)
 {
-	const struct pa_map_info *best = NULL;
-	uint64_t *weights = calloc(b->s->image_cnt + 1, sizeof(*weights)), best_weight = 0;
-	struct pa_stack stack;
-	int err = 0;
+	struct mapping *best = NULL;
 
-	if (!weights)
-		return -ENOMEM;
-	for (size_t i = 0; i < pa_session__stack_cnt(b->s); i++) {
-		pa_session__stack(b->s, i, &stack);
-		for (size_t k = 0; k < stack.frame_cnt; k++)
-			if (stack.frames[k]->map)
-				weights[stack.frames[k]->map->index] += stack.sample_cnt;
-	}
-	for (size_t i = 0; i < b->s->image_cnt; i++) {
-		const struct pa_map_info *info = b->s->images[i].info;
-		bool better = info && info->kind == PA_IMAGE_FILE && weights[info->index];
+	for (size_t i = 0; i < b->mapping_cnt; i++) {
+		struct mapping *m = &b->mappings[i];
+		bool better = m->info->kind == PA_IMAGE_FILE;
 
-		if (better && best && is_library(info->path) != is_library(best->path))
-			better = is_library(best->path);
+		if (better && best && is_library(m->info->path) != is_library(best->info->path))
+			better = is_library(best->info->path);
 		else if (better && best)
-			better = weights[info->index] > best_weight;
-		if (!better)
-			continue;
-		best = info;
-		best_weight = weights[info->index];
+			better = m->weight > best->weight;
+		if (better)
+			best = m;
 	}
-	if (best && !get_mapping(b, best))
-		err = -ENOMEM;
-	free(weights);
-	return err;
+	return best ? add_mapping(b, best) : 0;
 }
+
+/* ---- functions and locations ----------------------------------------------------------------- */
 
 static bool is_same_function(const struct function *a, const struct function *b)
 {
-	return a->map == b->map && a->start_line == b->start_line && !strcmp(a->name, b->name) &&
-	       !strcmp(a->system_name, b->system_name) && !strcmp(a->file, b->file);
+	return a->mapping == b->mapping && a->start_line == b->start_line &&
+	       !strcmp(a->name, b->name) && !strcmp(a->system_name, b->system_name) &&
+	       !strcmp(a->file, b->file);
 }
 
 /* Index of the function, added when it is new. @return PA_NONE without memory */
 static uint32_t get_function(struct builder *b, const struct function *f)
 {
 	uint64_t hash = pa_mix(hash_string(b, f->name) ^ f->start_line,
-			       hash_string(b, f->file) ^ (uintptr_t)f->map ^ 1);
+			       hash_string(b, f->file) ^ ((uint64_t)f->mapping << 1 | 1));
 	uint32_t pos = pa_index__start(&b->function_table, hash), i;
 	struct pprof_function pf = {
 		.name = f->name,
@@ -159,7 +231,7 @@ static int describe(struct builder *b, const struct pa_frame *frame, struct func
 	char hex[2 + 16 + 1];
 	uint32_t i;
 
-	*out = (struct function){.map = frame->map, .file = ""};
+	*out = (struct function){.file = ""};
 	if (sym) {
 		out->name = sym->name;
 		out->system_name = *sym->system_name ? sym->system_name : sym->name;
@@ -175,7 +247,39 @@ static int describe(struct builder *b, const struct pa_frame *frame, struct func
 	return 0;
 }
 
-static int add_location(struct builder *b, const struct pa_frame *frame, uint64_t *out)
+/* A location with an address, once for all sessions. */
+static int put_location(struct builder *b, uint32_t mapping, uint64_t address,
+			const struct pprof_line *line, uint64_t *out)
+{
+	struct location location = {address, line->function_id, 0, mapping};
+	uint64_t hash = pa_mix(b->seed ^ address, (uint64_t)mapping << 32 ^ line->function_id);
+	uint32_t pos = pa_index__start(&b->location_table, hash), i;
+	int err;
+
+	while (b->part_cnt > 1 && (i = pa_index__next(&b->location_table, hash, &pos)) != PA_NONE) {
+		const struct location *l = &b->locations[i];
+
+		if (l->address == address && l->mapping == mapping &&
+		    l->function_id == line->function_id) {
+			*out = l->id;
+			return 0;
+		}
+	}
+	err = pprof__add_location(b->profile, mapping ? b->mappings[mapping - 1].id : 0, address,
+				  line, 1, &location.id);
+	*out = location.id;
+	if (err || b->part_cnt == 1)
+		return err;
+	if (pa_array_grow(&b->locations, b->location_cnt, &b->location_cap,
+			  sizeof(*b->locations)) ||
+	    pa_index__add(&b->location_table, hash, b->location_cnt))
+		return -ENOMEM;
+	b->locations[b->location_cnt++] = location;
+	return 0;
+}
+
+static int add_location(struct builder *b, const struct session_part *part,
+			const struct pa_frame *frame, uint64_t *out)
 {
 	bool has_address = !frame->map || frame->map->kind != PA_IMAGE_JIT;
 	struct mapping *mapping = NULL;
@@ -187,17 +291,15 @@ static int add_location(struct builder *b, const struct pa_frame *frame, uint64_
 	if (err)
 		return err;
 	if (frame->map) {
-		mapping = get_mapping(b, frame->map);
-		if (!mapping)
-			return -ENOMEM;
+		f.mapping = part->mappings[frame->map->index];
+		mapping = &b->mappings[f.mapping - 1];
+		err = mapping->id ? 0 : add_mapping(b, mapping);
+		if (err)
+			return err;
 	}
 	i = get_function(b, &f);
 	if (i == PA_NONE)
 		return -ENOMEM;
-	if (!has_address && b->functions[i].location_id) {
-		*out = b->functions[i].location_id;
-		return 0;
-	}
 	if (mapping && frame->sym) {
 		mapping->has_functions = true;
 		mapping->has_filenames |= *f.file != '\0';
@@ -205,121 +307,224 @@ static int add_location(struct builder *b, const struct pa_frame *frame, uint64_
 	}
 	line.function_id = b->functions[i].id;
 	line.line = f.start_line; /* of the declaration: the nearest that is known */
-	err = pprof__add_location(b->profile, mapping ? mapping->id : 0,
-				  has_address ? frame->address : 0, &line, 1, out);
-	if (!err && !has_address)
-		b->functions[i].location_id = *out;
+	if (has_address)
+		return put_location(b, f.mapping, frame->address, &line, out);
+	if (!b->functions[i].location_id)
+		err = pprof__add_location(b->profile, mapping->id, 0, &line, 1,
+					  &b->functions[i].location_id);
+	*out = b->functions[i].location_id;
 	return err;
 }
 
-static int add_sample(struct builder *b, const struct pa_stack *stack, const struct weight *w)
+/* ---- samples --------------------------------------------------------------------------------- */
+
+static bool is_same_sample(const struct sample *a, const struct sample *b)
 {
-	uint64_t second = w->is_time || !w->ns_per_sample ? stack->period_sum
-							  : stack->sample_cnt * w->ns_per_sample;
-	int64_t values[] = {stack->sample_cnt, second};
-	struct pprof_label labels[] = {
-		{.key = "pid", .num = (int32_t)stack->pid},
-		{.key = "tid", .num = (int32_t)stack->tid},
-		{.key = "comm", .str = stack->comm},
+	return a->id_cnt == b->id_cnt && a->pid == b->pid && a->tid == b->tid &&
+	       (a->comm == b->comm || !strcmp(a->comm, b->comm)) &&
+	       !memcmp(a->ids, b->ids, a->id_cnt * sizeof(*a->ids));
+}
+
+/* The sample of these locations and labels, made when it is new. @return NULL without memory */
+static struct sample *get_sample(struct builder *b, const struct sample *want)
+{
+	uint64_t seed = pa_mix(b->seed ^ want->pid, (uint64_t)want->tid << 1 | 1);
+	uint64_t hash = pa_hash_bytes(want->ids, want->id_cnt * sizeof(*want->ids), seed);
+	uint32_t pos = pa_index__start(&b->sample_table, hash), i;
+	uint32_t *ids;
+
+	while ((i = pa_index__next(&b->sample_table, hash, &pos)) != PA_NONE)
+		if (is_same_sample(&b->samples[i], want))
+			return &b->samples[i];
+	if (b->sample_cnt >= PA_NONE ||
+	    pa_array_grow(&b->samples, b->sample_cnt, &b->sample_cap, sizeof(*b->samples)) ||
+	    pa_index__add(&b->sample_table, hash, b->sample_cnt))
+		return NULL;
+	ids = pa_pool__alloc(&b->pool, (want->id_cnt + 1) * sizeof(*ids));
+	b->samples[b->sample_cnt] = *want;
+	b->samples[b->sample_cnt].ids = ids;
+	b->samples[b->sample_cnt].values =
+		pa_pool__alloc(&b->pool, b->types.type_cnt * sizeof(*want->values));
+	if (!ids || !b->samples[b->sample_cnt].values)
+		return NULL;
+	memcpy(ids, want->ids, want->id_cnt * sizeof(*ids));
+	return &b->samples[b->sample_cnt++];
+}
+
+static int take_stack(struct builder *b, size_t part, const struct pa_stack *stack)
+{
+	unsigned labels = b->opts->labels;
+	struct sample want = {
+		.id_cnt = stack->frame_cnt,
+		.pid = labels & PA_LABEL_PID ? stack->pid : 0,
+		.tid = labels & PA_LABEL_TID ? stack->tid : 0,
+		.comm = labels & PA_LABEL_COMM ? stack->comm : "",
 	};
+	struct sample *sample;
 
 	while (stack->frame_cnt > b->id_cap)
 		if (pa_array_grow(&b->ids, b->id_cap, &b->id_cap, sizeof(*b->ids)))
 			return -ENOMEM;
 	for (size_t i = 0; i < stack->frame_cnt; i++) {
-		uint64_t *id = &b->locations[stack->frames[i]->index];
-		int err = *id ? 0 : add_location(b, stack->frames[i], id);
+		uint64_t *id = &b->parts[part].locations[stack->frames[i]->index];
+		int err = *id ? 0 : add_location(b, &b->parts[part], stack->frames[i], id);
 
 		if (err)
 			return err;
+		if (*id > UINT32_MAX)
+			return -E2BIG;
 		b->ids[i] = *id;
 	}
-	return pprof__add_sample(b->profile, b->ids, stack->frame_cnt, values, labels,
-				 sizeof(labels) / sizeof(*labels));
+	want.ids = b->ids;
+	sample = get_sample(b, &want);
+	if (!sample)
+		return -ENOMEM;
+	pa_pprof_types__add(&b->types, part, stack, sample->values);
+	return 0;
 }
 
-static bool is_clock(const struct perf_event_attr *attr)
+static int write_sample(struct builder *b, const struct sample *sample)
 {
-	return attr->type == PERF_TYPE_SOFTWARE && (attr->config == PERF_COUNT_SW_CPU_CLOCK ||
-						    attr->config == PERF_COUNT_SW_TASK_CLOCK);
+	struct pprof_label labels[3];
+	size_t label_cnt = 0;
+
+	if (b->opts->labels & PA_LABEL_PID)
+		labels[label_cnt++] =
+			(struct pprof_label){.key = "pid", .num = (int32_t)sample->pid};
+	if (b->opts->labels & PA_LABEL_TID)
+		labels[label_cnt++] =
+			(struct pprof_label){.key = "tid", .num = (int32_t)sample->tid};
+	if (b->opts->labels & PA_LABEL_COMM)
+		labels[label_cnt++] = (struct pprof_label){.key = "comm", .str = sample->comm};
+	while (sample->id_cnt > b->wide_cap)
+		if (pa_array_grow(&b->wide_ids, b->wide_cap, &b->wide_cap, sizeof(*b->wide_ids)))
+			return -ENOMEM;
+	for (size_t i = 0; i < sample->id_cnt; i++)
+		b->wide_ids[i] = sample->ids[i];
+	return pprof__add_sample(b->profile, b->wide_ids, sample->id_cnt, sample->values, labels,
+				 label_cnt);
 }
 
-/* The event of the stacks decides what a sample is worth, and how often there was one. */
-static int new_profile(struct builder *b, struct weight *w)
+/* ---- the profile ----------------------------------------------------------------------------- */
+
+static void refuse_type(const struct builder *b, const char *wanted)
 {
-	struct pprof_value_type types[2] = {{"samples", "count"}, {"cpu", "nanoseconds"}};
-	const struct pd_event *event = NULL;
-	struct pa_stack stack;
-	uint64_t period = 0;
+	char msg[1024];
+	size_t used;
+
+	used = snprintf(msg, sizeof(msg), "no sample type \"%.100s\": there are", wanted);
+	for (size_t i = 0; i < b->types.type_cnt && used < sizeof(msg); i++)
+		used += snprintf(msg + used, sizeof(msg) - used, "%s %s", i ? "," : "",
+				 b->types.types[i].type);
+	if (b->opts->warn)
+		b->opts->warn(b->opts->ctx, msg);
+}
+
+static int new_profile(struct builder *b)
+{
+	const struct pa_pprof_types *t = &b->types;
+	const char *wanted = b->opts->default_sample_type;
+	size_t i = 1;
 	int err;
 
-	if (pa_session__stack_cnt(b->s)) {
-		pa_session__stack(b->s, 0, &stack);
-		event = pd_events__get(b->s->opts.events, stack.event);
-	} else {
-		event = pd_events__get(b->s->opts.events, 0);
+	if (wanted)
+		for (i = 0; i < t->type_cnt && strcmp(t->types[i].type, wanted);)
+			i++;
+	if (i >= t->type_cnt) {
+		refuse_type(b, wanted);
+		return -EINVAL;
 	}
-	*w = (struct weight){.is_time = !event || is_clock(&event->attr)};
-	if (event && event->attr.freq && event->attr.sample_freq)
-		period = 1000000000 / event->attr.sample_freq;
-	else if (event)
-		period = event->attr.sample_period;
-	if (event && !w->is_time && event->attr.freq) {
-		w->ns_per_sample = period;
-	} else if (!w->is_time) {
-		types[1] = (struct pprof_value_type){event->name, "count"};
-	}
-	err = pprof__new(types, 2, &b->profile);
+	err = pprof__new(t->types, t->type_cnt, &b->profile);
 	if (!err)
-		err = pprof__set_period(b->profile, types[1], period);
+		err = pprof__set_period(b->profile, t->period_type, t->period);
 	if (!err)
-		err = pprof__set_default_sample_type(b->profile, types[1].type);
+		err = pprof__set_default_sample_type(b->profile, t->types[i].type);
+	pprof__set_time(b->profile, b->opts->time_ns, b->opts->duration_ns);
+	for (i = 0; !err && i < b->opts->tag_cnt; i++)
+		err = pprof__add_comment(b->profile, b->opts->tags[i]);
 	return err;
 }
 
-static int set_flags(struct builder *b)
+static int set_up(struct builder *b, const struct pa_session *const *sessions, size_t cnt)
 {
-	int err = 0;
+	int err;
 
+	b->parts = calloc(cnt, sizeof(*b->parts));
+	if (!b->parts)
+		return -ENOMEM;
+	b->part_cnt = cnt;
+	err = pa_pprof_types__init(&b->types, sessions, cnt);
+	if (err == -E2BIG && b->opts->warn)
+		b->opts->warn(b->opts->ctx,
+			      "too many events for one profile: choose some with --event");
+	for (size_t i = 0; !err && i < cnt; i++) {
+		b->parts[i].s = sessions[i];
+		b->parts[i].locations =
+			calloc(sessions[i]->frame_cnt + 1, sizeof(*b->parts[i].locations));
+		err = b->parts[i].locations ? collect_mappings(b, &b->parts[i]) : -ENOMEM;
+	}
+	return err;
+}
+
+static int build(struct builder *b)
+{
+	struct pa_stack stack;
+	int err = add_main_mapping(b);
+
+	for (size_t k = 0; k < b->part_cnt; k++) {
+		for (size_t i = 0; !err && i < pa_session__stack_cnt(b->parts[k].s); i++) {
+			pa_session__stack(b->parts[k].s, i, &stack);
+			err = take_stack(b, k, &stack);
+		}
+	}
+	for (size_t i = 0; !err && i < b->sample_cnt; i++)
+		err = write_sample(b, &b->samples[i]);
 	for (size_t i = 0; !err && i < b->mapping_cnt; i++)
-		err = pprof__set_mapping_flags(
-			b->profile, b->mappings[i].id, b->mappings[i].has_functions,
-			b->mappings[i].has_filenames, b->mappings[i].has_lines, false);
+		if (b->mappings[i].id)
+			err = pprof__set_mapping_flags(
+				b->profile, b->mappings[i].id, b->mappings[i].has_functions,
+				b->mappings[i].has_filenames, b->mappings[i].has_lines, false);
 	return err;
 }
 
-int pa_pprof__write(const struct pa_session *s, const struct pa_pprof_opts *opts, const char *path)
+static void tear_down(struct builder *b)
 {
-	struct builder b = {.s = s, .names.seed = s->seed};
-	struct pa_stack stack;
-	struct weight weight;
+	pprof__free(b->profile);
+	pa_pprof_types__clear(&b->types);
+	for (size_t i = 0; i < b->part_cnt; i++) {
+		free(b->parts[i].locations);
+		free(b->parts[i].mappings);
+	}
+	free(b->parts);
+	free(b->functions);
+	pa_index__free(&b->function_table);
+	free(b->mappings);
+	free(b->locations);
+	pa_index__free(&b->location_table);
+	free(b->samples);
+	pa_index__free(&b->sample_table);
+	pa_pool__free(&b->pool);
+	pa_strings__free(&b->names);
+	free(b->ids);
+	free(b->wide_ids);
+}
+
+int pa_pprof__write(const struct pa_session *const *sessions, size_t cnt,
+		    const struct pa_pprof_opts *opts, const char *path)
+{
+	struct builder b = {.opts = opts};
 	int err;
 
-	b.locations = calloc(s->frame_cnt + 1, sizeof(*b.locations));
-	err = b.locations ? new_profile(&b, &weight) : -ENOMEM;
-	if (err)
-		goto out;
-	pprof__set_time(b.profile, opts->time_ns, opts->duration_ns);
-	for (size_t i = 0; !err && i < opts->tag_cnt; i++)
-		err = pprof__add_comment(b.profile, opts->tags[i]);
+	if (!cnt)
+		return -EINVAL;
+	b.seed = b.names.seed = sessions[0]->seed;
+	err = set_up(&b, sessions, cnt);
 	if (!err)
-		err = add_main_mapping(&b);
-	for (size_t i = 0; !err && i < pa_session__stack_cnt(s); i++) {
-		pa_session__stack(s, i, &stack);
-		err = add_sample(&b, &stack, &weight);
-	}
+		err = new_profile(&b);
 	if (!err)
-		err = set_flags(&b);
+		err = build(&b);
 	if (!err)
 		err = pprof__write_path(b.profile, path);
-out:
-	pprof__free(b.profile);
-	free(b.locations);
-	free(b.functions);
-	pa_index__free(&b.function_table);
-	free(b.mappings);
-	pa_index__free(&b.mapping_table);
-	pa_strings__free(&b.names);
-	free(b.ids);
+	tear_down(&b);
 	return err;
 }

@@ -121,7 +121,7 @@ def test_failures(tool, basic, tmp_path, name):
     assert full.status == 1 and "/dev/full: failed to write: " in full.err
     nowhere = run.run([command, "-o", tmp_path / "no" / "out", basic])
     assert nowhere.status == 1
-    for bad in ["--nonsense"], ["a", "b"], ["-o", "", basic]:
+    for bad in ["--nonsense"], ["--pid", "x"], ["--time", "5"], ["-o", "", basic]:
         assert run.run([command, *bad]).status == 2
     assert run.run([command, "--version"]).out.startswith(name + " ")
 

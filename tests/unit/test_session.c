@@ -417,22 +417,54 @@ TEST(malformed_records_are_counted)
 	tear_down(&f);
 }
 
-TEST(events_are_not_mixed)
+static void sample_two_events(struct fixture *f)
 {
 	const __u64 chain[] = {CTX_USER, 0x401010};
+
+	pd_events__rename(f->events, 0, "cycles");
+	pd_events__rename(f->events, 1, "faults");
+	CHECK_EQ(comm(f, 1, 1, "app", false, 1), 0);
+	CHECK_EQ(sample(f, (struct at){1, 1, 5, 2}, chain, 2), 0);
+	CHECK_EQ(sample(f, (struct at){1, 1, 5, 1}, chain, 2), 0);
+	CHECK_EQ(sample(f, (struct at){1, 2, 6, 1}, chain, 2), 0);
+}
+
+TEST(events_are_not_mixed)
+{
 	struct pa_stack st;
 	struct fixture f;
 
 	CHECK(set_up(&f, 2));
-	CHECK_EQ(pd_events__rename(f.events, 0, "cycles"), 0);
-	CHECK_EQ(pd_events__rename(f.events, 1, "faults"), 0);
-	CHECK_EQ(sample(&f, (struct at){1, 1, 5, 2}, chain, 2), 0);
-	CHECK_EQ(sample(&f, (struct at){1, 1, 5, 1}, chain, 2), 0);
-	CHECK_EQ(sample(&f, (struct at){1, 1, 6, 1}, chain, 2), 0);
+	sample_two_events(&f);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_EQ(pa_session__stack_cnt(f.session), 3);
+	pa_session__stack(f.session, 0, &st);
+	CHECK_EQ(st.event, 1);
+	pa_session__stack(f.session, 2, &st);
+	CHECK_EQ(st.event, 0);
+	CHECK_EQ(st.tid, 2);
+	tear_down(&f);
+}
+
+TEST(one_event_and_merged_threads)
+{
+	struct pa_session_opts opts = {
+		.sz = sizeof(opts), .one_event = true, .merge_threads = true};
+	struct pa_stack st;
+	struct fixture f;
+
+	CHECK(set_up(&f, 2));
+	pa_session__free(f.session);
+	opts.events = f.events;
+	opts.warn = keep_warning;
+	opts.ctx = &f;
+	CHECK_EQ(pa_session__new(&opts, &f.session), 0);
+	sample_two_events(&f);
 	CHECK_EQ(pa_session__resolve(f.session), 0);
 	CHECK_EQ(pa_session__stack_cnt(f.session), 1);
 	pa_session__stack(f.session, 0, &st);
 	CHECK_EQ(st.event, 0);
+	CHECK_EQ(st.tid, 0);
 	CHECK_EQ(st.sample_cnt, 2);
 	CHECK(strstr(f.warning, "using cycles"));
 	CHECK(strstr(f.warning, "1 samples of faults"));
@@ -463,6 +495,7 @@ TEST(folded_lines)
 				       "a_b:c;[perf-10.map] 1\n";
 	const __u64 kernel[] = {CTX_KERNEL, KERNEL_IP};
 	struct pa_folded_opts opts = {.sz = sizeof(opts)};
+	const struct pa_session *session;
 	struct fixture f;
 	char *text = NULL;
 	size_t bytes = 0;
@@ -477,7 +510,8 @@ TEST(folded_lines)
 	CHECK_EQ(hit(&f, 10, 5, 0x401018), 0);
 	CHECK_EQ(sample(&f, (struct at){10, 10, 6, 0}, kernel, 2), 0);
 	CHECK_EQ(pa_session__resolve(f.session), 0);
-	CHECK_EQ(pa_folded__write(f.session, &opts, out), 0);
+	session = f.session;
+	CHECK_EQ(pa_folded__write(&session, 1, &opts, out), 0);
 	fclose(out);
 	CHECK_STR(text, expected);
 	free(text);

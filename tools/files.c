@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * files.c - the options that all pa2* commands have: input and output, which samples are wanted.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common.h"
+
+enum { OPT_PID = 0x1000, OPT_TID, OPT_COMM, OPT_CPU, OPT_TIME };
+
+static const struct argp_option options[] = {
+	{"input", 'i', "FILE", 0, "Read FILE, like the argument (default perf.data)", 1},
+	{"output", 'o', "FILE", 0, "Write to FILE (default -, standard output)", 1},
+	{NULL, 0, NULL, 0, "Which samples (all that is given must match):", 2},
+	{"pid", OPT_PID, "LIST", 0, "Of these processes: 1,5-7", 2},
+	{"tid", OPT_TID, "LIST", 0, "Of these threads", 2},
+	{"comm", OPT_COMM, "NAMES", 0, "Of threads of these names, separated by commas", 2},
+	{"cpu", OPT_CPU, "LIST", 0, "Taken on these CPUs: 0-3,8", 2},
+	{"time", OPT_TIME, "A,B", 0,
+	 "Taken from A to B, in seconds as perf script prints them; either may be left out", 2},
+	{0},
+};
+
+static void need(struct argp_state *state, int err, const char *what, const char *arg)
+{
+	if (err == -ENOMEM)
+		argp_failure(state, TOOL_FAILED, ENOMEM, "%s", arg);
+	else if (err)
+		argp_error(state, "%s: %s", what, arg);
+}
+
+static void add_input(struct tool_files *files, char *arg, struct argp_state *state)
+{
+	if (!*arg)
+		argp_error(state, "empty name of the input file");
+	if (!files->input_given)
+		files->input_cnt = 0;
+	if (files->input_cnt == (files->max_inputs ? files->max_inputs : 1))
+		argp_error(state, "more than %zu input file%s: %s", files->input_cnt,
+			   files->input_cnt == 1 ? "" : "s", arg);
+	files->inputs[files->input_cnt++] = arg;
+	files->input_given = true;
+}
+
+static int start(struct tool_files *files, const struct argp_state *state)
+{
+	files->inputs = calloc(state->argc + 1, sizeof(*files->inputs));
+	if (!files->inputs)
+		return ENOMEM;
+	files->inputs[0] = "perf.data";
+	files->input_cnt = 1;
+	files->output = "-";
+	files->opts.sz = sizeof(files->opts);
+	files->opts.filter = &files->filter;
+	return 0;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct tool_files *files = state->input;
+	struct pa_filter *filter = &files->filter;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		return start(files, state);
+	case 'i':
+	case ARGP_KEY_ARG:
+		add_input(files, arg, state);
+		return 0;
+	case 'o':
+		if (!*arg)
+			argp_error(state, "empty name of the output file");
+		files->output = arg;
+		return 0;
+	case OPT_PID:
+		need(state, pa_ranges__parse(&filter->pids, arg, UINT32_MAX),
+		     "process ids are like 1,5-7", arg);
+		return 0;
+	case OPT_TID:
+		need(state, pa_ranges__parse(&filter->tids, arg, UINT32_MAX),
+		     "thread ids are like 1,5-7", arg);
+		return 0;
+	case OPT_CPU:
+		need(state, pa_ranges__parse(&filter->cpus, arg, UINT32_MAX), "CPUs are like 0-3,8",
+		     arg);
+		return 0;
+	case OPT_COMM:
+		need(state, pa_filter__parse_comms(filter, arg), "an empty name of a thread", arg);
+		return 0;
+	case OPT_TIME:
+		need(state, pa_filter__parse_time(filter, arg),
+		     "times are like 12.5,13 or 12.5, or ,13", arg);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp tool_files_argp = {.options = options, .parser = parse};
+
+void tool_files_free(struct tool_files *files)
+{
+	pa_filter__clear(&files->filter);
+	free(files->inputs);
+}
