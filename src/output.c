@@ -227,8 +227,8 @@ int pa_agent__finish(struct pa_agent *a)
 			pa_agent_capture_failed(a, err);
 	}
 	end_command(a);
-	take_result(a);
 	first = pa_session__resolve(a->session);
+	take_result(a);
 	if (first)
 		return pa_agent_fail(a, first, "out of memory");
 	first = write_profile(a);

@@ -8,7 +8,7 @@
 
 #include "common.h"
 
-enum { OPT_PID = 0x1000, OPT_TID, OPT_COMM, OPT_CPU, OPT_TIME };
+enum { OPT_PID = 0x1000, OPT_TID, OPT_COMM, OPT_CPU, OPT_TIME, OPT_NO_SYMBOLS };
 
 static const struct argp_option options[] = {
 	{"input", 'i', "FILE", 0, "Read FILE, like the argument (default perf.data)", 1},
@@ -20,6 +20,8 @@ static const struct argp_option options[] = {
 	{"cpu", OPT_CPU, "LIST", 0, "Taken on these CPUs: 0-3,8", 2},
 	{"time", OPT_TIME, "A,B", 0,
 	 "Taken from A to B, in seconds as perf script prints them; either may be left out", 2},
+	{NULL, 0, NULL, 0, "Symbols:", 3},
+	{"no-symbols", OPT_NO_SYMBOLS, NULL, 0, "Look none up: frames are named after binaries", 3},
 	{0},
 };
 
@@ -92,6 +94,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_TIME:
 		need(state, pa_filter__parse_time(filter, arg),
 		     "times are like 12.5,13 or 12.5, or ,13", arg);
+		return 0;
+	case OPT_NO_SYMBOLS:
+		files->opts.no_symbols = true;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -154,7 +154,7 @@ int main(int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, 0, NULL, &opts))
 		return TOOL_FAILED;
 	opts.files.opts.one_event = true;
-	opts.files.opts.merge_threads = true;
+	opts.files.opts.merge_processes = opts.files.opts.merge_threads = true;
 	if (opts.folded)
 		job.tree = read_folded(opts.files.inputs[0]);
 	else if (!tool_read_all(&opts.files, &in))

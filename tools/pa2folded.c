@@ -23,17 +23,17 @@ struct job {
 };
 
 static const struct argp_option options[] = {
-	{NULL, 0, NULL, 0, "What a line shows:", 3},
-	{"periods", 'p', NULL, 0, "Weight by the samples' periods (default: count samples)", 3},
-	{"kernel-only", 'K', NULL, 0, "Only the kernel's part of each stack", 3},
-	{"user-only", 'U', NULL, 0, "Only the user's part", 3},
-	{"delimiter", 'd', NULL, 0, "Put - between the user's and the kernel's part", 3},
+	{NULL, 0, NULL, 0, "What a line shows:", 4},
+	{"periods", 'p', NULL, 0, "Weight by the samples' periods (default: count samples)", 4},
+	{"kernel-only", 'K', NULL, 0, "Only the kernel's part of each stack", 4},
+	{"user-only", 'U', NULL, 0, "Only the user's part", 4},
+	{"delimiter", 'd', NULL, 0, "Put - between the user's and the kernel's part", 4},
 	{"annotate", 'a', NULL, 0,
-	 "Put _[k] after kernel functions, _[j] after those of a JIT compiler", 3},
-	{"addresses", OPT_ADDRESSES, NULL, 0, "Show the address of a frame without symbol", 3},
-	{"with-pid", OPT_WITH_PID, NULL, 0, "Begin with comm-PID", 3},
-	{"with-tid", OPT_WITH_TID, NULL, 0, "Begin with comm-PID/TID", 3},
-	{"root", OPT_ROOT, "WHAT", 0, "Begin with comm (the default), pid, tid or none", 3},
+	 "Put _[k] after kernel functions, _[j] after those of a JIT compiler", 4},
+	{"addresses", OPT_ADDRESSES, NULL, 0, "Show the address of a frame without symbol", 4},
+	{"with-pid", OPT_WITH_PID, NULL, 0, "Begin with comm-PID", 4},
+	{"with-tid", OPT_WITH_TID, NULL, 0, "Begin with comm-PID/TID", 4},
+	{"root", OPT_ROOT, "WHAT", 0, "Begin with comm (the default), pid, tid or none", 4},
 	{0},
 };
 
@@ -83,7 +83,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		folded->annotate = true;
 		return 0;
 	case OPT_ADDRESSES:
-		folded->addresses = true;
+		folded->addresses = opts->files.opts.addresses = true;
 		return 0;
 	case OPT_WITH_PID:
 		if (folded->root != PA_ROOT_COMM_TID)
@@ -138,6 +138,9 @@ int main(int argc, char **argv)
 	opts.files.opts.one_event = true;
 	opts.files.opts.merge_threads =
 		opts.folded.root != PA_ROOT_COMM_TID && opts.folded.root != PA_ROOT_TID;
+	opts.files.opts.merge_processes = opts.files.opts.merge_threads &&
+					  opts.folded.root != PA_ROOT_COMM_PID &&
+					  opts.folded.root != PA_ROOT_PID;
 	if (!tool_read_all(&opts.files, &in)) {
 		job.sessions = in.sessions;
 		job.cnt = in.cnt;

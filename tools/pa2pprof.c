@@ -11,7 +11,7 @@
 #include "common.h"
 #include "pool.h"
 
-enum { OPT_DEFAULT_TYPE = 256, OPT_LABELS };
+enum { OPT_DEFAULT_TYPE = 256, OPT_LABELS, OPT_ADDRESSES };
 
 struct options {
 	struct tool_files files;
@@ -21,14 +21,16 @@ struct options {
 };
 
 static const struct argp_option options[] = {
-	{NULL, 0, NULL, 0, "The profile:", 3},
+	{NULL, 0, NULL, 0, "The profile:", 4},
 	{"tag", 't', "KEY=VALUE", 0,
-	 "Add a comment to the profile, after the file's own tags; may be repeated", 3},
+	 "Add a comment to the profile, after the file's own tags; may be repeated", 4},
 	{"default-sample-type", OPT_DEFAULT_TYPE, "TYPE", 0,
-	 "The sample type that viewers show first (default: the first event's weight)", 3},
+	 "The sample type that viewers show first (default: the first event's weight)", 4},
 	{"labels", OPT_LABELS, "LIST", 0,
 	 "Labels of samples: pid, tid, comm, separated by commas, or none (default pid,tid,comm)",
-	 3},
+	 4},
+	{"addresses", OPT_ADDRESSES, NULL, 0,
+	 "Tell addresses apart where nothing is mapped (default: all are [unknown])", 4},
 	{0},
 };
 
@@ -89,6 +91,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_LABELS:
 		opts->pprof.labels = parse_labels(arg, state);
+		return 0;
+	case OPT_ADDRESSES:
+		opts->pprof.addresses = opts->files.opts.addresses = true;
 		return 0;
 	case ARGP_KEY_END:
 		if (!strcmp(opts->files.output, "-") && isatty(STDOUT_FILENO))
@@ -173,6 +178,7 @@ int main(int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, 0, NULL, &opts))
 		goto out;
 	opts.files.opts.decl_lines = true;
+	opts.files.opts.merge_processes = !(opts.pprof.labels & PA_LABEL_PID);
 	opts.files.opts.merge_threads = !(opts.pprof.labels & PA_LABEL_TID);
 	if (!tool_read_all(&opts.files, &in)) {
 		err = write_profile(&in, &opts);

@@ -5,7 +5,7 @@
  * pa2* tools, on a file.
  *
  *   records -> pa_session (processes, maps by time; samples aggregated by process, thread,
- *   event and call chain) -> pa_session__resolve (each distinct address symbolized once)
+ *   event and chain of places) -> pa_session__resolve (each distinct address symbolized once)
  *   -> pa_pprof__build, pa_folded__write, pa_flame__write
  *
  * A session's memory grows with the distinct stacks, maps and processes, not with the samples.
@@ -34,8 +34,13 @@ struct pa_session_opts {
 	bool hold_images;
 	/** Keep a sample? NULL: all. */
 	bool (*filter)(void *ctx, const struct pd_sample *s, const char *comm);
-	/** Threads of a process are not told apart: fewer stacks, whose tid is 0. */
-	bool merge_threads;
+	/** Processes, threads of a process are not told apart: fewer stacks, whose pid or tid
+	 *  is 0. */
+	bool merge_processes, merge_threads;
+	/** Addresses where nothing is mapped (where unwinding went astray) are one place, at 0:
+	 *  they say nothing, and there can be as many as samples. Not for a live capture, whose
+	 *  maps may come later. */
+	bool merge_unmapped;
 	/** Weights of different events don't add up: resolve keeps the stacks of the first event
 	 *  that was sampled, and warns about the others. */
 	bool one_event;
@@ -87,22 +92,22 @@ struct pa_map_info {
 	uint32_t index;		     /* 0.., fewer than there are images */
 };
 
-/** One resolved address. Frames are unique: the same (image, address) is the same pointer. */
+/** One resolved address. A call's return address and the same address hit by a sample are two. */
 struct pa_frame {
 	const struct pa_map_info *map; /* NULL: unmapped */
 	uint64_t address; /* FILE: file offset; kernel, JIT, unmapped: absolute address */
 	const struct pa_symbol *sym; /* NULL: not found */
-	uint32_t index;		     /* 0.., dense, in order of first appearance */
+	uint32_t pid;		     /* JIT: whose code */
 };
 
 /** One distinct stack with its weight. */
 struct pa_stack {
-	uint32_t pid, tid; /* tid 0 with merge_threads */
+	uint32_t pid, tid; /* 0 with merge_processes, merge_threads */
 	const char *comm;  /* of the thread at its first sample of this stack; never NULL */
 	int event;	   /* index into the events */
 	size_t kernel_cnt; /* the first kernel_cnt frames are the kernel's */
 	size_t frame_cnt;
-	const struct pa_frame *const *frames; /* leaf first */
+	const uint32_t *frames; /* frame_cnt indices for pa_session__frame, leaf first */
 	uint64_t sample_cnt;
 	uint64_t period_sum;
 };
@@ -111,6 +116,7 @@ struct pa_stack {
 size_t pa_session__stack_cnt(const struct pa_session *s);
 void pa_session__stack(const struct pa_session *s, size_t i, struct pa_stack *out);
 size_t pa_session__frame_cnt(const struct pa_session *s);
+const struct pa_frame *pa_session__frame(const struct pa_session *s, size_t i);
 
 /* ---- derivations ------------------------------------------------------------------------ */
 
@@ -123,6 +129,7 @@ struct pa_pprof_opts {
 	size_t tag_cnt;
 	uint64_t time_ns; /* wall clock of the capture's start, 0 unknown */
 	uint64_t duration_ns;
+	bool addresses;	 /* unmapped addresses are told apart; else they are "[unknown]" at 0 */
 	unsigned labels; /* PA_LABEL_*; samples that differ in nothing else are one */
 	const char *default_sample_type; /* NULL: the weight of the first event */
 	/** What is wrong with default_sample_type or with the events, one line; may be NULL. */

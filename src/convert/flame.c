@@ -487,7 +487,7 @@ int pa_calltree__write_svg(struct pa_calltree *t, const struct pa_flame_opts *op
 
 /* ---- from a session --------------------------------------------------------------------- */
 
-/* Names of a session's frames by pa_frame.index, and the stack that is being put together. */
+/* Names of a session's frames by their index, and the stack that is being put together. */
 struct stack_names {
 	const char **names; /* NULL: not asked for yet */
 	char **made;	    /* those names that had to be made */
@@ -499,7 +499,7 @@ struct stack_names {
 
 /* A frame without a symbol is called after its image, in brackets, as folded stacks have it.
  * Returns NULL when out of memory. */
-static const char *frame_name(struct stack_names *s, const struct pa_frame *frame)
+static const char *frame_name(struct stack_names *s, const struct pa_frame *frame, size_t index)
 {
 	const char *path = frame->map ? frame->map->path : NULL, *base;
 	size_t bytes;
@@ -513,10 +513,10 @@ static const char *frame_name(struct stack_names *s, const struct pa_frame *fram
 	base = strrchr(path, '/');
 	base = base ? base + 1 : path;
 	bytes = strlen(base) + 3;
-	s->made[frame->index] = malloc(bytes);
-	if (s->made[frame->index])
-		snprintf(s->made[frame->index], bytes, "[%s]", base);
-	return s->made[frame->index];
+	s->made[index] = malloc(bytes);
+	if (s->made[index])
+		snprintf(s->made[index], bytes, "[%s]", base);
+	return s->made[index];
 }
 
 static enum pa_frame_class frame_class(const struct pa_frame *frame, bool in_kernel)
@@ -546,8 +546,8 @@ static int reserve_stack(struct stack_names *s, size_t cnt)
 	return 0;
 }
 
-static int add_stack(struct pa_calltree *t, struct stack_names *s, const struct pa_stack *st,
-		     uint64_t weight)
+static int add_stack(struct pa_calltree *t, struct stack_names *s, const struct pa_session *session,
+		     const struct pa_stack *st, uint64_t weight)
 {
 	int err = reserve_stack(s, st->frame_cnt + 1);
 
@@ -556,14 +556,15 @@ static int add_stack(struct pa_calltree *t, struct stack_names *s, const struct 
 	s->stack[0] = st->comm;
 	s->classes[0] = PA_CLASS_ROOT;
 	for (size_t i = 0; i < st->frame_cnt; i++) {
-		const struct pa_frame *frame = st->frames[i];
+		const struct pa_frame *frame = pa_session__frame(session, st->frames[i]);
 		size_t at = st->frame_cnt - i;
+		const char **name = &s->names[st->frames[i]];
 
-		if (!s->names[frame->index])
-			s->names[frame->index] = frame_name(s, frame);
-		if (!s->names[frame->index])
+		if (!*name)
+			*name = frame_name(s, frame, st->frames[i]);
+		if (!*name)
 			return -ENOMEM;
-		s->stack[at] = s->names[frame->index];
+		s->stack[at] = *name;
 		s->classes[at] = frame_class(frame, i < st->kernel_cnt);
 	}
 	return pa_calltree__add(t, s->stack, s->classes, st->frame_cnt + 1, weight);
@@ -584,7 +585,7 @@ int pa_flame__write(const struct pa_session *session, const struct pa_flame_opts
 		struct pa_stack st;
 
 		pa_session__stack(session, i, &st);
-		err = add_stack(tree, &s, &st, periods ? st.period_sum : st.sample_cnt);
+		err = add_stack(tree, &s, session, &st, periods ? st.period_sum : st.sample_cnt);
 	}
 	if (!err)
 		err = pa_calltree__write_svg(tree, opts, out);

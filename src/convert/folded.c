@@ -21,6 +21,7 @@ struct line {
 struct folder {
 	struct pa_folded_opts opts;
 	uint64_t seed;
+	const struct pa_session *s; /* at hand */
 	struct pa_strings names;
 	uint32_t *of_frame[2]; /* name number + 1 by frame index; [1] in java processes */
 	struct line *lines;
@@ -107,8 +108,8 @@ static uint32_t root_name(struct folder *f, const struct pa_stack *stack)
 }
 
 /* "[libc.so.6]" where the module is known. Anonymous code is named after its perf-map. */
-static void unknown_name(const struct folder *f, const struct pa_frame *frame, uint32_t pid,
-			 char *buf, size_t cap)
+static void unknown_name(const struct folder *f, const struct pa_frame *frame, char *buf,
+			 size_t cap)
 {
 	static const char deleted[] = " (deleted)";
 	const char *path = frame->map ? frame->map->path : "unknown", *base;
@@ -126,26 +127,22 @@ static void unknown_name(const struct folder *f, const struct pa_frame *frame, u
 	if (f->opts.addresses)
 		snprintf(address, sizeof(address), " <%llx>", (unsigned long long)frame->address);
 	if (kind == PA_IMAGE_JIT)
-		snprintf(buf, cap, "[perf-%u.map%s]", pid, address);
+		snprintf(buf, cap, "[perf-%u.map%s]", frame->pid, address);
 	else
 		snprintf(buf, cap, "[%.*s%s]", (int)bytes, base, address);
 }
 
-static uint32_t frame_name(struct folder *f, const struct pa_frame *frame, uint32_t pid,
-			   bool is_java)
+static uint32_t frame_name(struct folder *f, uint32_t index, bool is_java)
 {
-	uint32_t *known = &f->of_frame[is_java][frame->index], i;
-	bool is_pids_own = !frame->sym && frame->map && frame->map->kind == PA_IMAGE_JIT;
+	const struct pa_frame *frame = pa_session__frame(f->s, index);
 	char unknown[4096];
 	const char *name = unknown;
 	size_t bytes;
 
-	if (*known && !is_pids_own)
-		return *known - 1;
 	if (frame->sym)
 		name = frame->sym->name;
 	else
-		unknown_name(f, frame, pid, unknown, sizeof(unknown));
+		unknown_name(f, frame, unknown, sizeof(unknown));
 	if (reserve(f, strlen(name) + 8))
 		return PA_NONE;
 	bytes = tidy(name, is_java, f->buf);
@@ -154,10 +151,7 @@ static uint32_t frame_name(struct folder *f, const struct pa_frame *frame, uint3
 		memcpy(f->buf + bytes, frame->map->kind == PA_IMAGE_KERNEL ? "_[k]" : "_[j]", 4);
 		bytes += 4;
 	}
-	i = pa_strings__intern(&f->names, f->buf, bytes);
-	if (i != PA_NONE)
-		*known = i + 1;
-	return i;
+	return pa_strings__intern(&f->names, f->buf, bytes);
 }
 
 static int add_line(struct folder *f, const uint32_t *names, uint32_t name_cnt, uint64_t weight)
@@ -192,9 +186,13 @@ static int put_frames(struct folder *f, const struct pa_stack *stack, size_t fro
 	bool is_java = !strcmp(stack->comm, "java");
 
 	while (to-- > from) {
-		f->stack[*cnt] = frame_name(f, stack->frames[to], stack->pid, is_java);
-		if (f->stack[(*cnt)++] == PA_NONE)
+		uint32_t *known = &f->of_frame[is_java][stack->frames[to]];
+
+		if (!*known)
+			*known = frame_name(f, stack->frames[to], is_java) + 1;
+		if (!*known) /* PA_NONE + 1 */
 			return -ENOMEM;
+		f->stack[(*cnt)++] = *known - 1;
 	}
 	return 0;
 }
@@ -275,8 +273,9 @@ static int fold_session(struct folder *f, const struct pa_session *s)
 	struct pa_stack stack;
 	int err = 0;
 
-	f->of_frame[0] = calloc(s->frame_cnt + 1, sizeof(*f->of_frame[0]));
-	f->of_frame[1] = calloc(s->frame_cnt + 1, sizeof(*f->of_frame[1]));
+	f->s = s;
+	f->of_frame[0] = calloc(pa_session__frame_cnt(s) + 1, sizeof(*f->of_frame[0]));
+	f->of_frame[1] = calloc(pa_session__frame_cnt(s) + 1, sizeof(*f->of_frame[1]));
 	if (!f->of_frame[0] || !f->of_frame[1])
 		err = -ENOMEM;
 	for (size_t i = 0; !err && i < pa_session__stack_cnt(s); i++) {

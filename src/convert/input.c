@@ -134,6 +134,8 @@ static int set_up(struct pa_input *in)
 		.sz = sizeof(opts),
 		.events = pd_reader__events(in->reader),
 		.one_event = in->opts.one_event,
+		.merge_unmapped = !in->opts.addresses,
+		.merge_processes = in->opts.merge_processes,
 		.merge_threads = in->opts.merge_threads,
 		.warn = session_warn,
 		.ctx = in,
@@ -142,7 +144,8 @@ static int set_up(struct pa_input *in)
 
 	if (err)
 		return err;
-	opts.symbolizer = in->symbolizer;
+	if (!in->opts.no_symbols)
+		opts.symbolizer = in->symbolizer;
 	if (in->opts.filter && !pa_filter__is_empty(in->opts.filter))
 		opts.filter = keeps;
 	return pa_session__new(&opts, &in->session);

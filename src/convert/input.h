@@ -13,8 +13,10 @@ struct pa_input;
 
 struct pa_input_opts {
 	size_t sz;
-	bool decl_lines;		/* find source file and line of functions (slower) */
-	bool one_event, merge_threads;	/* as pa_session_opts has them */
+	bool decl_lines; /* find source file and line of functions (slower) */
+	bool no_symbols; /* look none up: frames keep their binary and address */
+	bool addresses;	 /* tell unmapped addresses apart (larger, slower) */
+	bool one_event, merge_processes, merge_threads; /* as pa_session_opts has them */
 	const struct pa_filter *filter; /* borrowed until close; NULL: all samples */
 	/** One line about something that does not stop the conversion, without newline. */
 	void (*warn)(void *ctx, const char *msg);

@@ -54,11 +54,11 @@ void pa_session__free(struct pa_session *s)
 	pa_procs__free(&s->procs);
 	pa_session_images__free(s);
 	free(s->stacks);
+	pa_stacks__free_queue(s);
 	pa_index__free(&s->stack_table);
 	pa_pool__free(&s->chains);
-	for (size_t i = 0; i < s->frame_chunk_cnt; i++)
-		free(s->frame_chunks[i]);
-	free(s->frame_chunks);
+	pa_places__free(&s->places);
+	free(s->frames);
 	free(s->scratch);
 	free(s);
 }
@@ -206,30 +206,6 @@ static int feed_lost(struct pa_session *s, const struct perf_event_header *hdr)
 	return 0;
 }
 
-/* Open the images of a new stack's addresses while their process still lives. */
-static int hold_images(struct pa_session *s, const struct pa_stack_entry *e, uint64_t time_ns)
-{
-	uint32_t pid = s->procs.spaces[e->space].pid;
-	struct pa_chain_walk w;
-	uint64_t ip;
-
-	pa_chain_walk__start(&w, e->chain, e->ip_cnt, e->cpumode);
-	while (pa_chain_walk__next(&w, &ip)) {
-		const struct pa_piece *piece;
-		int err;
-
-		if (pa_is_kernel(w.cpumode, ip))
-			continue;
-		piece = pa_procs__find(&s->procs, e->space, ip - (w.is_return && ip), time_ns);
-		if (!piece || s->images[piece->image].image)
-			continue;
-		err = pa_session_images__open(s, piece->image, pid, piece, true);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
 /* The user half of the stack as the branch records of perf record --call-graph lbr have it: each
  * branch is a call, newest first; where the newest went is the leaf. */
 static int use_call_branches(struct pa_session *s, struct pd_sample *sample)
@@ -273,13 +249,27 @@ static int complete_chain(struct pa_session *s, struct pd_sample *sample)
 	return 0;
 }
 
+static int add_stack(struct pa_session *s, const struct pd_sample *sample,
+		     const struct pa_place_context *context, const struct pa_stack_key *key)
+{
+	int err = pa_stacks__add(s, key, context, sample);
+
+	if (err)
+		return err;
+	s->stats.sample_cnt++;
+	if (sample->id.time && (!s->stats.first_ns || sample->id.time < s->stats.first_ns))
+		s->stats.first_ns = sample->id.time;
+	if (sample->id.time > s->stats.last_ns)
+		s->stats.last_ns = sample->id.time;
+	return 0;
+}
+
 static int feed_sample(struct pa_session *s, const struct perf_event_header *hdr)
 {
-	struct pa_stack_key key;
+	struct pa_stack_key key = {0};
+	struct pa_place_context context;
 	struct pd_sample sample;
 	uint64_t time_ns;
-	uint32_t i;
-	bool is_new = false;
 	int err = pd_sample__parse(s->opts.events, hdr, &sample);
 
 	if (err)
@@ -289,29 +279,22 @@ static int feed_sample(struct pa_session *s, const struct perf_event_header *hdr
 	/* Without times every sideband record counts. */
 	time_ns = sample.id.time ? sample.id.time : UINT64_MAX;
 	key.comm = pa_procs__comm(&s->procs, sample.id.pid, sample.id.tid, time_ns);
-	key.space = pa_procs__space(&s->procs, sample.id.pid, time_ns);
-	if (!key.comm || key.space == PA_NONE)
+	if (!key.comm)
 		return -ENOMEM;
 	if (s->opts.filter && !s->opts.filter(s->opts.ctx, &sample, key.comm)) {
 		s->stats.filtered_cnt++;
 		return 0;
 	}
-	key.epoch_ns = pa_space__epoch(&s->procs.spaces[key.space], time_ns);
+	context.space = pa_procs__space(&s->procs, sample.id.pid, time_ns);
+	if (context.space == PA_NONE)
+		return -ENOMEM;
+	context.time_ns = time_ns;
+	context.epoch_ns = pa_space__epoch(&s->procs.spaces[context.space], time_ns);
+	key.pid = s->opts.merge_processes ? 0 : sample.id.pid;
 	key.tid = s->opts.merge_threads ? 0 : sample.id.tid;
 	key.event = sample.id.event;
-	key.cpumode = sample.cpumode;
 	err = complete_chain(s, &sample);
-	if (err)
-		return err;
-	i = pa_stacks__add(s, &key, sample.ips, sample.ip_cnt, sample.period, &is_new);
-	if (i == PA_NONE)
-		return -ENOMEM;
-	s->stats.sample_cnt++;
-	if (sample.id.time && (!s->stats.first_ns || sample.id.time < s->stats.first_ns))
-		s->stats.first_ns = sample.id.time;
-	if (sample.id.time > s->stats.last_ns)
-		s->stats.last_ns = sample.id.time;
-	return is_new && s->opts.hold_images ? hold_images(s, &s->stacks[i], time_ns) : 0;
+	return err ? err : add_stack(s, &sample, &context, &key);
 }
 
 int pa_session__feed(struct pa_session *s, const struct perf_event_header *hdr)

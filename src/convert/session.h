@@ -6,7 +6,7 @@
 #define PA_SESSION_H
 
 #include "convert/convert.h"
-#include "convert/procs.h"
+#include "convert/places.h"
 
 /** An image as records name it. One per ELF file (path and build-id, else path and inode), one
  *  for the kernel, one for the vdso, one per process and incarnation for JIT code. */
@@ -19,36 +19,29 @@ struct pa_session_image {
 	uint32_t pid;			   /* JIT */
 	uint64_t birth_ns;		   /* JIT */
 	uint64_t pgoff_min, pgoff_max;	   /* of all executable mappings seen */
-	struct pa_image *image;		   /* the symbolizer's, from the first address on */
-	struct pa_map_info *info;	   /* from the first address on */
+	/* the mapping that was hit first, and whose it was; bytes 0: none was hit */
+	uint64_t hit_start, hit_bytes, hit_pgoff;
+	uint32_t hit_pid;
+	struct pa_image *image;	  /* the symbolizer's, from the first address on */
+	struct pa_map_info *info; /* from the first address on */
 };
 
-/** A distinct stack. Invariant: chain holds ip_cnt raw entries until resolve, then frame_cnt
- *  pointers to frames. */
+/** A distinct stack: numbers of places, leaf first. */
 struct pa_stack_entry {
 	uint64_t hash;
-	uint64_t *chain;
-	union {
-		uint64_t epoch_ns;
-		struct {
-			uint32_t kernel_cnt, frame_cnt;
-		};
-	};
+	const uint32_t *places;
 	const char *comm;
 	uint64_t sample_cnt, period_sum;
-	uint32_t space, tid;
-	uint16_t ip_cnt, event;
-	uint8_t cpumode;
+	uint32_t pid, tid;
+	uint16_t place_cnt, kernel_cnt, event;
 };
-_Static_assert(sizeof(struct pa_stack_entry) == 64, "one cache line per stack");
+_Static_assert(sizeof(struct pa_stack_entry) <= 64, "one cache line per stack");
 
 /** Build-ids that the file lists by name, for records that lack them. */
 struct pa_named_build_id {
 	uint32_t path; /* index into procs.strings */
 	uint8_t bytes, id[PD_BUILD_ID_MAX];
 };
-
-enum { PA_FRAME_CHUNK = 4096 };
 
 struct pa_session {
 	struct pa_session_opts opts;
@@ -69,6 +62,7 @@ struct pa_session {
 	struct pa_stack_entry *stacks;
 	size_t stack_cnt, stack_cap;
 	struct pa_index stack_table;
+	struct pa_stack_queue *stack_queue;
 	struct pa_pool chains;
 
 	uint64_t *scratch; /* a chain that is put together from parts: PD_CALLCHAIN_MAX entries */
@@ -76,9 +70,9 @@ struct pa_session {
 	uint64_t lost_records_cnt; /* by LOST; LOST_SAMPLES says it better where it is */
 	uint64_t lost_samples_cnt;
 
-	struct pa_frame **frame_chunks;
-	size_t frame_chunk_cnt, frame_chunk_cap, frame_cnt;
-	struct pa_pool infos; /* pa_map_info */
+	struct pa_places places;
+	struct pa_frame *frames; /* one per place, after resolve */
+	struct pa_pool infos;	 /* pa_map_info */
 	uint32_t info_cnt;
 	struct pa_map_info *jit_info;
 };
@@ -92,10 +86,12 @@ uint32_t pa_session_images__of_mmap(struct pa_session *s, const struct pd_mmap *
 uint32_t pa_session_images__kernel(struct pa_session *s);
 /** Note a build-id that the file lists for a name. @return 0, -ENOMEM */
 int pa_session_images__name_build_id(struct pa_session *s, const struct pd_build_id *id);
-/** Ask the symbolizer for image i, once. @param piece  where it was hit; NULL: kernel
- *  @return 0, -ENOMEM */
-int pa_session_images__open(struct pa_session *s, uint32_t i, uint32_t pid,
-			    const struct pa_piece *piece, bool hold);
+/** Note that piece of image i was hit, once. In a live capture the image is opened now, while pid
+ *  lives. @return 0, -ENOMEM */
+int pa_session_images__hit(struct pa_session *s, uint32_t i, uint32_t pid,
+			   const struct pa_piece *piece);
+/** Ask the symbolizer for image i, unless it was asked. @return 0, -ENOMEM */
+int pa_session_images__open(struct pa_session *s, uint32_t i);
 /** The mapping that the profile shows for image i. @return NULL without memory */
 const struct pa_map_info *pa_session_images__info(struct pa_session *s, uint32_t i);
 void pa_session_images__free(struct pa_session *s);
@@ -104,32 +100,18 @@ void pa_session_images__free(struct pa_session *s);
 
 /** What tells two samples apart, beside their chain. */
 struct pa_stack_key {
-	uint64_t epoch_ns;
 	const char *comm;
-	uint32_t space, tid;
-	uint16_t event;
-	uint8_t cpumode;
+	uint32_t pid, tid;
+	uint16_t event, kernel_cnt;
 };
 
-/** Add a sample. @param ips  ip_cnt entries as in the record, any alignment
- *  @param is_new  the stack was not known. @return index, PA_NONE without memory */
-uint32_t pa_stacks__add(struct pa_session *s, const struct pa_stack_key *key, const void *ips,
-			size_t ip_cnt, uint64_t period, bool *is_new);
-
-/** Walks a chain by context. Usage: start, then next until false. */
-struct pa_chain_walk {
-	const uint64_t *ips;
-	size_t cnt, i;
-	uint8_t cpumode; /* PERF_RECORD_MISC_* of the ip; UNKNOWN is decided by address */
-	bool is_return;	 /* ip is a return address */
-	bool is_first;
-};
-
-void pa_chain_walk__start(struct pa_chain_walk *w, const uint64_t *ips, size_t cnt,
-			  uint8_t cpumode);
-bool pa_chain_walk__next(struct pa_chain_walk *w, uint64_t *ip);
-/** Does cpumode (or, where that is unknown, the address) mean the kernel? */
-bool pa_is_kernel(uint8_t cpumode, uint64_t ip);
+/** Add a sample, now or with one of the next. @param key  kernel_cnt is filled in
+ *  @return 0, -ENOMEM */
+int pa_stacks__add(struct pa_session *s, const struct pa_stack_key *key,
+		   const struct pa_place_context *context, const struct pd_sample *sample);
+/** Count the samples that wait. @return 0, -ENOMEM */
+int pa_stacks__flush(struct pa_session *s);
+void pa_stacks__free_queue(struct pa_session *s);
 
 /* session.c, for feed.c */
 bool pa_session__is_sideband(__u32 type);

@@ -201,27 +201,38 @@ uint32_t pa_session_images__kernel(struct pa_session *s)
 	return i;
 }
 
-int pa_session_images__open(struct pa_session *s, uint32_t i, uint32_t pid,
-			    const struct pa_piece *piece, bool hold)
+int pa_session_images__open(struct pa_session *s, uint32_t i)
 {
 	struct pa_session_image *img = &s->images[i];
 	struct pa_image_ref ref = {
 		.kind = img->kind,
 		.path = img->path,
 		.build_id_bytes = img->build_id_bytes,
-		.pid = (pid_t)pid,
+		.pid = (pid_t)img->hit_pid,
 		.start_ns = img->birth_ns,
+		.map_start = img->hit_start,
+		.map_bytes = img->hit_bytes,
+		.map_pgoff = img->hit_pgoff,
 	};
 
 	if (img->image || !s->opts.symbolizer)
 		return 0;
 	memcpy(ref.build_id, img->build_id, sizeof(ref.build_id));
-	if (piece) {
-		ref.map_start = piece->start;
-		ref.map_bytes = piece->end - piece->start;
-		ref.map_pgoff = piece->pgoff;
-	}
-	return pa_symbolizer__image(s->opts.symbolizer, &ref, hold, &img->image);
+	return pa_symbolizer__image(s->opts.symbolizer, &ref, s->opts.hold_images, &img->image);
+}
+
+int pa_session_images__hit(struct pa_session *s, uint32_t i, uint32_t pid,
+			   const struct pa_piece *piece)
+{
+	struct pa_session_image *img = &s->images[i];
+
+	if (img->hit_bytes)
+		return 0;
+	img->hit_pid = pid;
+	img->hit_start = piece->start;
+	img->hit_bytes = piece->end - piece->start;
+	img->hit_pgoff = piece->pgoff;
+	return s->opts.hold_images ? pa_session_images__open(s, i) : 0;
 }
 
 /* " (deleted)" is left out of the name only where a build-id still tells which file it was. */

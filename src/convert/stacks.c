@@ -1,119 +1,237 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * stacks.c - the aggregation of samples: one hash of the raw call chain, one probe, and for a
- * stack that is known nothing else. Also the rules of how a chain is read.
+ * stacks.c - the aggregation of samples: chains of addresses to chains of places, one hash, one
+ * probe, and for a stack that is known nothing else. With many stacks and processes each of these
+ * misses the caches, one after the other: samples wait in a short queue, and each new one takes
+ * those before it a step further, while what their next step reads is fetched.
  */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "convert/session.h"
 
-/* Newer than the oldest headers that we build with; the entry after it is a cookie. */
-#define CONTEXT_USER_DEFERRED ((uint64_t)-640)
+/* After how many further samples each step of a sample is taken. */
+enum { LOCATE = 3, FETCH_PLACES = 5, FINISH = 7, FETCH_ENTRY = 11, FETCH_CHAIN = 15, COUNT = 19 };
+enum { QUEUE_CNT = 32, SHORT_CNT = 120 };
 
-static bool is_same_stack(const struct pa_stack_entry *e, uint64_t hash,
-			  const struct pa_stack_key *key, const void *ips, size_t ip_cnt)
+struct waiting {
+	struct pa_stack_key key;
+	struct pa_place_context context;
+	uint64_t hash, period;
+	uint32_t cnt;
+	struct pa_place_step *steps; /* short_steps or long_steps; NULL: nobody waits here */
+	uint32_t *places;	     /* short_places or long_places */
+	struct pa_place_step short_steps[SHORT_CNT];
+	uint32_t short_places[SHORT_CNT];
+};
+
+/* Sample i is in samples[i % QUEUE_CNT] while it waits. */
+struct pa_stack_queue {
+	struct waiting samples[QUEUE_CNT];
+	uint64_t next;
+	/* a chain that is too long for the queue waits alone */
+	struct pa_place_step *long_steps;
+	uint32_t *long_places;
+};
+_Static_assert((int)QUEUE_CNT > (int)COUNT, "the queue is longer than a sample's way");
+
+static bool is_same_stack(const struct pa_stack_entry *e, const struct waiting *w)
 {
-	return e->hash == hash && e->space == key->space && e->tid == key->tid &&
-	       e->comm == key->comm && e->epoch_ns == key->epoch_ns && e->ip_cnt == ip_cnt &&
-	       e->event == key->event && e->cpumode == key->cpumode &&
-	       !memcmp(e->chain, ips, ip_cnt * sizeof(*e->chain));
+	return e->hash == w->hash && e->comm == w->key.comm && e->pid == w->key.pid &&
+	       e->tid == w->key.tid && e->event == w->key.event && e->place_cnt == w->cnt &&
+	       e->kernel_cnt == w->key.kernel_cnt &&
+	       !memcmp(e->places, w->places, w->cnt * sizeof(*w->places));
 }
 
-uint32_t pa_stacks__add(struct pa_session *s, const struct pa_stack_key *key, const void *ips,
-			size_t ip_cnt, uint64_t period, bool *is_new)
+static int add_new(struct pa_session *s, const struct waiting *w)
 {
-	uint64_t seed = pa_mix(s->seed ^ ((uint64_t)key->space << 32 | key->tid),
-			       key->epoch_ns ^ (uintptr_t)key->comm ^
-				       ((uint64_t)key->event << 40 | key->cpumode));
-	uint64_t hash = pa_hash_words(ips, ip_cnt, seed);
-	uint32_t pos = pa_index__start(&s->stack_table, hash), i;
-	struct pa_stack_entry *e;
+	uint32_t *copy;
 
-	while ((i = pa_index__next(&s->stack_table, hash, &pos)) != PA_NONE) {
-		e = &s->stacks[i];
-		if (!is_same_stack(e, hash, key, ips, ip_cnt))
-			continue;
-		e->sample_cnt++;
-		e->period_sum += period;
-		return i;
-	}
-	*is_new = true;
 	if (s->stack_cnt >= PA_NONE ||
 	    pa_array_grow(&s->stacks, s->stack_cnt, &s->stack_cap, sizeof(*s->stacks)))
-		return PA_NONE;
-	e = &s->stacks[s->stack_cnt];
-	*e = (struct pa_stack_entry){
-		.hash = hash,
-		.epoch_ns = key->epoch_ns,
-		.comm = key->comm,
+		return -ENOMEM;
+	copy = pa_pool__alloc(&s->chains, w->cnt * sizeof(*copy));
+	if (!copy || pa_index__add(&s->stack_table, w->hash, s->stack_cnt))
+		return -ENOMEM;
+	memcpy(copy, w->places, w->cnt * sizeof(*copy));
+	s->stacks[s->stack_cnt++] = (struct pa_stack_entry){
+		.hash = w->hash,
+		.places = copy,
+		.comm = w->key.comm,
 		.sample_cnt = 1,
-		.period_sum = period,
-		.space = key->space,
-		.tid = key->tid,
-		.ip_cnt = ip_cnt,
-		.event = key->event,
-		.cpumode = key->cpumode,
+		.period_sum = w->period,
+		.pid = w->key.pid,
+		.tid = w->key.tid,
+		.place_cnt = w->cnt,
+		.kernel_cnt = w->key.kernel_cnt,
+		.event = w->key.event,
 	};
-	e->chain = pa_pool__alloc(&s->chains, ip_cnt * sizeof(*e->chain));
-	if (!e->chain || pa_index__add(&s->stack_table, hash, s->stack_cnt))
-		return PA_NONE;
-	memcpy(e->chain, ips, ip_cnt * sizeof(*e->chain));
-	return s->stack_cnt++;
+	return 0;
 }
 
-void pa_chain_walk__start(struct pa_chain_walk *w, const uint64_t *ips, size_t cnt, uint8_t cpumode)
+static int count(struct pa_session *s, const struct waiting *w)
 {
-	*w = (struct pa_chain_walk){.ips = ips, .cnt = cnt, .cpumode = cpumode, .is_first = true};
-}
+	uint32_t pos = pa_index__start(&s->stack_table, w->hash), i;
 
-bool pa_chain_walk__next(struct pa_chain_walk *w, uint64_t *ip)
-{
-	while (w->i < w->cnt) {
-		uint64_t v = w->ips[w->i++];
+	while ((i = pa_index__next(&s->stack_table, w->hash, &pos)) != PA_NONE) {
+		struct pa_stack_entry *e = &s->stacks[i];
 
-		if (v < (uint64_t)PERF_CONTEXT_MAX) {
-			*ip = v;
-			w->is_return = !w->is_first;
-			w->is_first = false;
-			return true;
-		}
-		switch (v) {
-		case (uint64_t)PERF_CONTEXT_HV:
-			w->cpumode = PERF_RECORD_MISC_HYPERVISOR;
-			break;
-		case (uint64_t)PERF_CONTEXT_KERNEL:
-			w->cpumode = PERF_RECORD_MISC_KERNEL;
-			break;
-		case CONTEXT_USER_DEFERRED:
-			w->i++; /* its cookie */
-				/* fall through */
-		case (uint64_t)PERF_CONTEXT_USER:
-			w->cpumode = PERF_RECORD_MISC_USER;
-			break;
-		case (uint64_t)PERF_CONTEXT_GUEST_KERNEL:
-			w->cpumode = PERF_RECORD_MISC_GUEST_KERNEL;
-			break;
-		case (uint64_t)PERF_CONTEXT_GUEST:
-		case (uint64_t)PERF_CONTEXT_GUEST_USER:
-			w->cpumode = PERF_RECORD_MISC_GUEST_USER;
-			break;
-		default: /* a marker of a later kernel: the context stays */
+		if (!is_same_stack(e, w))
 			continue;
-		}
-		w->is_first = true;
+		e->sample_cnt++;
+		e->period_sum += w->period;
+		return 0;
 	}
-	return false;
+	return add_new(s, w);
 }
 
-bool pa_is_kernel(uint8_t cpumode, uint64_t ip)
+static int finish(struct pa_session *s, struct waiting *w)
 {
-	switch (cpumode) {
-	case PERF_RECORD_MISC_KERNEL:
-	case PERF_RECORD_MISC_HYPERVISOR:
-		return true;
-	case PERF_RECORD_MISC_CPUMODE_UNKNOWN: /* the upper half belongs to the kernel */
-		return ip >> 63;
+	int err = pa_places__finish(s, &w->context, w->steps, w->cnt, w->places);
+
+	w->hash = pa_hash_bytes(w->places, w->cnt * sizeof(*w->places),
+				pa_mix(s->seed ^ ((uint64_t)w->key.pid << 32 | w->key.tid),
+				       (uintptr_t)w->key.comm ^
+					       ((uint64_t)w->key.event << 40 | w->key.kernel_cnt)));
+	if (s->stack_table.slots)
+		__builtin_prefetch(
+			&s->stack_table.slots[pa_index__start(&s->stack_table, w->hash)]);
+	return err;
+}
+
+/* The entry that a sample will probably be counted in; NULL: none yet. */
+static const struct pa_stack_entry *guess(const struct pa_session *s, const struct waiting *w)
+{
+	uint32_t pos = pa_index__start(&s->stack_table, w->hash), i;
+
+	i = pa_index__next(&s->stack_table, w->hash, &pos);
+	return i == PA_NONE ? NULL : &s->stacks[i];
+}
+
+static void fetch_entry(const struct pa_session *s, const struct waiting *w)
+{
+	const struct pa_stack_entry *e = guess(s, w);
+
+	if (!e)
+		return;
+	__builtin_prefetch(e, 1);
+	__builtin_prefetch((const char *)(e + 1) - 1, 1);
+}
+
+static void fetch_chain(const struct pa_session *s, const struct waiting *w)
+{
+	const struct pa_stack_entry *e = guess(s, w);
+
+	if (e)
+		__builtin_prefetch(e->places);
+}
+
+/* Take the sample that came `age` samples ago a step further, if it takes one at that age. */
+static int advance(struct pa_session *s, struct waiting *w, unsigned age)
+{
+	switch (age) {
+	case LOCATE:
+		return pa_places__locate(s, &w->context, w->steps, w->cnt);
+	case FETCH_PLACES:
+		pa_places__fetch(s, w->steps, w->cnt);
+		return 0;
+	case FINISH:
+		return finish(s, w);
+	case FETCH_ENTRY:
+		fetch_entry(s, w);
+		return 0;
+	case FETCH_CHAIN:
+		fetch_chain(s, w);
+		return 0;
+	case COUNT:
+		w->steps = NULL;
+		return count(s, w);
 	default:
-		return false;
+		return 0;
 	}
+}
+
+/* Time passes: each sample grows older by one, the oldest first. */
+static int tick(struct pa_session *s)
+{
+	static const unsigned ages[] = {COUNT,	FETCH_CHAIN,  FETCH_ENTRY,
+					FINISH, FETCH_PLACES, LOCATE};
+	struct pa_stack_queue *q = s->stack_queue;
+	int err = 0;
+
+	q->next++;
+	for (size_t i = 0; !err && i < sizeof(ages) / sizeof(*ages); i++) {
+		struct waiting *w = &q->samples[(q->next - 1 - ages[i]) % QUEUE_CNT];
+
+		if (w->steps)
+			err = advance(s, w, ages[i]);
+	}
+	return err;
+}
+
+int pa_stacks__flush(struct pa_session *s)
+{
+	struct pa_stack_queue *q = s->stack_queue;
+	int err = 0;
+
+	if (!q)
+		return 0;
+	for (int i = 0; !err && i <= COUNT; i++) {
+		q->samples[q->next % QUEUE_CNT].steps = NULL; /* nobody */
+		err = tick(s);
+	}
+	return err;
+}
+
+static struct pa_stack_queue *get_queue(struct pa_session *s)
+{
+	struct pa_stack_queue *q = s->stack_queue;
+
+	if (q)
+		return q;
+	q = calloc(1, sizeof(*q));
+	if (!q)
+		return NULL;
+	q->long_steps = malloc(PD_CALLCHAIN_MAX * sizeof(*q->long_steps));
+	q->long_places = malloc(PD_CALLCHAIN_MAX * sizeof(*q->long_places));
+	s->stack_queue = q;
+	return q->long_steps && q->long_places ? q : NULL;
+}
+
+int pa_stacks__add(struct pa_session *s, const struct pa_stack_key *key,
+		   const struct pa_place_context *context, const struct pd_sample *sample)
+{
+	struct pa_stack_queue *q = get_queue(s);
+	bool is_long = sample->ip_cnt > SHORT_CNT;
+	struct waiting *w;
+	uint32_t kernel_cnt;
+	ssize_t cnt;
+	int err;
+
+	if (!q || sample->ip_cnt > PD_CALLCHAIN_MAX)
+		return -ENOMEM;
+	w = &q->samples[q->next % QUEUE_CNT];
+	w->key = *key;
+	w->context = *context;
+	w->period = sample->period;
+	w->steps = is_long ? q->long_steps : w->short_steps;
+	w->places = is_long ? q->long_places : w->short_places;
+	cnt = pa_places__start(s, context, (const uint64_t *)sample->ips, sample->ip_cnt,
+			       sample->cpumode, w->steps, &kernel_cnt);
+	if (cnt < 0)
+		return cnt;
+	w->cnt = cnt;
+	w->key.kernel_cnt = kernel_cnt;
+	err = tick(s);
+	return err || !is_long ? err : pa_stacks__flush(s);
+}
+
+void pa_stacks__free_queue(struct pa_session *s)
+{
+	if (!s->stack_queue)
+		return;
+	free(s->stack_queue->long_steps);
+	free(s->stack_queue->long_places);
+	free(s->stack_queue);
 }

@@ -30,7 +30,7 @@ struct mapping {
 	bool has_functions, has_filenames, has_lines;
 };
 
-/* A location that another session may have too. */
+/* A location that another frame (a return address, another session's) may have too. */
 struct location {
 	uint64_t address, function_id, id;
 	uint32_t mapping; /* index + 1; 0: none */
@@ -46,7 +46,7 @@ struct sample {
 
 struct session_part {
 	const struct pa_session *s;
-	uint64_t *locations; /* by frame index; 0: not added yet */
+	uint32_t *locations; /* by frame index; 0: not added yet */
 	uint32_t *mappings;  /* by index of pa_map_info: index + 1 */
 };
 
@@ -126,7 +126,7 @@ static int collect_mappings(struct builder *b, struct session_part *part)
 	for (size_t i = 0; !err && i < pa_session__stack_cnt(s); i++) {
 		pa_session__stack(s, i, &stack);
 		for (size_t k = 0; k < stack.frame_cnt; k++) {
-			const struct pa_map_info *info = stack.frames[k]->map;
+			const struct pa_map_info *info = pa_session__frame(s, stack.frames[k])->map;
 
 			if (!info)
 				continue;
@@ -232,6 +232,10 @@ static int describe(struct builder *b, const struct pa_frame *frame, struct func
 	uint32_t i;
 
 	*out = (struct function){.file = ""};
+	if (!frame->map && !b->opts->addresses) {
+		out->name = out->system_name = "[unknown]";
+		return 0;
+	}
 	if (sym) {
 		out->name = sym->name;
 		out->system_name = *sym->system_name ? sym->system_name : sym->name;
@@ -247,16 +251,16 @@ static int describe(struct builder *b, const struct pa_frame *frame, struct func
 	return 0;
 }
 
-/* A location with an address, once for all sessions. */
+/* A location with an address, once. */
 static int put_location(struct builder *b, uint32_t mapping, uint64_t address,
-			const struct pprof_line *line, uint64_t *out)
+			const struct pprof_line *line, uint32_t *out)
 {
 	struct location location = {address, line->function_id, 0, mapping};
 	uint64_t hash = pa_mix(b->seed ^ address, (uint64_t)mapping << 32 ^ line->function_id);
 	uint32_t pos = pa_index__start(&b->location_table, hash), i;
 	int err;
 
-	while (b->part_cnt > 1 && (i = pa_index__next(&b->location_table, hash, &pos)) != PA_NONE) {
+	while ((i = pa_index__next(&b->location_table, hash, &pos)) != PA_NONE) {
 		const struct location *l = &b->locations[i];
 
 		if (l->address == address && l->mapping == mapping &&
@@ -268,8 +272,10 @@ static int put_location(struct builder *b, uint32_t mapping, uint64_t address,
 	err = pprof__add_location(b->profile, mapping ? b->mappings[mapping - 1].id : 0, address,
 				  line, 1, &location.id);
 	*out = location.id;
-	if (err || b->part_cnt == 1)
+	if (err)
 		return err;
+	if (location.id > UINT32_MAX)
+		return -E2BIG;
 	if (pa_array_grow(&b->locations, b->location_cnt, &b->location_cap,
 			  sizeof(*b->locations)) ||
 	    pa_index__add(&b->location_table, hash, b->location_cnt))
@@ -278,9 +284,10 @@ static int put_location(struct builder *b, uint32_t mapping, uint64_t address,
 	return 0;
 }
 
-static int add_location(struct builder *b, const struct session_part *part,
-			const struct pa_frame *frame, uint64_t *out)
+static int add_location(struct builder *b, const struct session_part *part, uint32_t index,
+			uint32_t *out)
 {
+	const struct pa_frame *frame = pa_session__frame(part->s, index);
 	bool has_address = !frame->map || frame->map->kind != PA_IMAGE_JIT;
 	struct mapping *mapping = NULL;
 	struct pprof_line line = {0};
@@ -308,7 +315,8 @@ static int add_location(struct builder *b, const struct session_part *part,
 	line.function_id = b->functions[i].id;
 	line.line = f.start_line; /* of the declaration: the nearest that is known */
 	if (has_address)
-		return put_location(b, f.mapping, frame->address, &line, out);
+		return put_location(b, f.mapping,
+				    mapping || b->opts->addresses ? frame->address : 0, &line, out);
 	if (!b->functions[i].location_id)
 		err = pprof__add_location(b->profile, mapping->id, 0, &line, 1,
 					  &b->functions[i].location_id);
@@ -366,13 +374,11 @@ static int take_stack(struct builder *b, size_t part, const struct pa_stack *sta
 		if (pa_array_grow(&b->ids, b->id_cap, &b->id_cap, sizeof(*b->ids)))
 			return -ENOMEM;
 	for (size_t i = 0; i < stack->frame_cnt; i++) {
-		uint64_t *id = &b->parts[part].locations[stack->frames[i]->index];
+		uint32_t *id = &b->parts[part].locations[stack->frames[i]];
 		int err = *id ? 0 : add_location(b, &b->parts[part], stack->frames[i], id);
 
 		if (err)
 			return err;
-		if (*id > UINT32_MAX)
-			return -E2BIG;
 		b->ids[i] = *id;
 	}
 	want.ids = b->ids;
@@ -459,8 +465,8 @@ static int set_up(struct builder *b, const struct pa_session *const *sessions, s
 			      "too many events for one profile: choose some with --event");
 	for (size_t i = 0; !err && i < cnt; i++) {
 		b->parts[i].s = sessions[i];
-		b->parts[i].locations =
-			calloc(sessions[i]->frame_cnt + 1, sizeof(*b->parts[i].locations));
+		b->parts[i].locations = calloc(pa_session__frame_cnt(sessions[i]) + 1,
+					       sizeof(*b->parts[i].locations));
 		err = b->parts[i].locations ? collect_mappings(b, &b->parts[i]) : -ENOMEM;
 	}
 	return err;

@@ -109,11 +109,13 @@ def raw(tool, tmp_path, *args):
 
 
 def test_several_events_are_several_types(tool, two_events, tmp_path):
-    text = raw(tool, tmp_path, two_events)
+    text = raw(tool, tmp_path, "--addresses", two_events)
     assert ("cpu-clock_samples/count cpu-clock/nanoseconds[dflt] page-faults_samples/count "
             "page-faults/count") in text
     assert re.search(r"^ +0 +0 +1 +1: ", text, re.M)
     assert re.search(r"^ +2 +20202020 +0 +0: ", text, re.M)
+    # without a map, the places of all three are one
+    assert re.search(r"^ +2 +20202020 +1 +1: ", raw(tool, tmp_path, two_events), re.M)
 
 
 def test_same_place_of_several_events_is_one_sample(tool, make, tmp_path):

@@ -30,7 +30,7 @@ RAW = """\
           1   10101010: 11 12 
                 comm:[other]
                 pid:[200] tid:[200]
-          1   10101010: 13 
+          1   10101010: 10 
                 comm:[:300]
                 pid:[300] tid:[300]
 Locations
@@ -43,10 +43,9 @@ Locations
      7: 0x1120 M=1 ns::work(int, char const*) /src/app.c:20:0 s=20
      8: 0x0 M=3 py::run /src/run.py:7:0 s=7
      9: 0x1f00 M=1 0x1f00 :0:0 s=0
-    10: 0x1234 0x1234 :0:0 s=0
+    10: 0x0 [unknown] :0:0 s=0
     11: 0x1230 M=4 0x1230 :0:0 s=0
     12: 0x1015 M=4 0x1015 :0:0 s=0
-    13: 0x401230 0x401230 :0:0 s=0
 Mappings
 1: 0x1000/0x2000/0x1000 /golden/app 000102030405060708090a0b0c0d0e0f10111213 [FN][FL][LN]
 2: 0x0/0x0/0x0 [kernel]  [FN]

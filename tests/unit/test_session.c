@@ -130,6 +130,7 @@ static int hit(struct fixture *f, __u32 pid, __u64 time, __u64 ip)
 /* Path of the mapping of the leaf of stack i; "" unmapped. */
 static const char *leaf_path(struct fixture *f, size_t i)
 {
+	const struct pa_frame *leaf;
 	struct pa_stack st;
 
 	if (i >= pa_session__stack_cnt(f->session))
@@ -137,7 +138,8 @@ static const char *leaf_path(struct fixture *f, size_t i)
 	pa_session__stack(f->session, i, &st);
 	if (!st.frame_cnt)
 		return "(no frames)";
-	return st.frames[0]->map ? st.frames[0]->map->path : "";
+	leaf = pa_session__frame(f->session, st.frames[0]);
+	return leaf->map ? leaf->map->path : "";
 }
 
 TEST(aggregates_by_thread_and_chain)
@@ -210,12 +212,12 @@ TEST(file_offset_and_return_addresses)
 	pa_session__stack(f.session, 0, &st);
 	CHECK_EQ(st.kernel_cnt, 2);
 	CHECK_EQ(st.frame_cnt, 4);
-	CHECK_STR(st.frames[0]->map->path, "[kernel]");
-	CHECK_EQ(st.frames[0]->address, KERNEL_IP);
-	CHECK_STR(st.frames[2]->map->path, "/bin/a");
-	CHECK_EQ(st.frames[2]->address, 0x3010);
-	CHECK_EQ(st.frames[3]->address, 0x4000);
-	CHECK_STR(st.frames[3]->map->path, "/bin/a");
+	CHECK_STR(pa_session__frame(f.session, st.frames[0])->map->path, "[kernel]");
+	CHECK_EQ(pa_session__frame(f.session, st.frames[0])->address, KERNEL_IP);
+	CHECK_STR(pa_session__frame(f.session, st.frames[2])->map->path, "/bin/a");
+	CHECK_EQ(pa_session__frame(f.session, st.frames[2])->address, 0x3010);
+	CHECK_EQ(pa_session__frame(f.session, st.frames[3])->address, 0x4000);
+	CHECK_STR(pa_session__frame(f.session, st.frames[3])->map->path, "/bin/a");
 	CHECK_STR(leaf_path(&f, 1), "");
 	tear_down(&f);
 }
@@ -381,12 +383,12 @@ TEST(hostile_chains)
 	CHECK_EQ(st.frame_cnt, 0);
 	pa_session__stack(f.session, 1, &st);
 	CHECK_EQ(st.frame_cnt, 2); /* 0, then, past the deferred context's cookie, 0x401010 */
-	CHECK_EQ(st.frames[1]->address, 0x401010);
+	CHECK_EQ(pa_session__frame(f.session, st.frames[1])->address, 0x401010);
 	pa_session__stack(f.session, 2, &st);
 	CHECK_EQ(st.frame_cnt, 1);
 	pa_session__stack(f.session, 3, &st); /* no chain: the ip */
 	CHECK_EQ(st.frame_cnt, 1);
-	CHECK_EQ(st.frames[0]->address, 0x401010);
+	CHECK_EQ(pa_session__frame(f.session, st.frames[0])->address, 0x401010);
 	tear_down(&f);
 }
 
