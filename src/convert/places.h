@@ -7,6 +7,8 @@
 #ifndef PA_PLACES_H
 #define PA_PLACES_H
 
+#include <sys/types.h>
+
 #include "convert/procs.h"
 
 struct pa_session;
