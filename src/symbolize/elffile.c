@@ -173,6 +173,7 @@ static int open_common(struct pa_elf *e)
 	if (!e->is_64) {
 		e->type = h.h32.e_type;
 		e->machine = h.h32.e_machine;
+		e->entry = h.h32.e_entry;
 		err = read_segments(e, h.h32.e_phoff, h.h32.e_phnum, h.h32.e_phentsize);
 		return err ? err
 			   : read_sections(e, h.h32.e_shoff, h.h32.e_shnum, h.h32.e_shentsize,
@@ -182,6 +183,7 @@ static int open_common(struct pa_elf *e)
 		return -ENOEXEC;
 	e->type = h.h64.e_type;
 	e->machine = h.h64.e_machine;
+	e->entry = h.h64.e_entry;
 	err = read_segments(e, h.h64.e_phoff, h.h64.e_phnum, h.h64.e_phentsize);
 	return err ? err
 		   : read_sections(e, h.h64.e_shoff, h.h64.e_shnum, h.h64.e_shentsize,

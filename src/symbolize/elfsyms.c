@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "symbolize/gopclntab.h"
 #include "symbolize/internal.h"
 
 #define CHUNK_BYTES 49152  /* of a symbol table, read at a time; a multiple of 16 and 24 */
@@ -350,6 +351,16 @@ static int add_debugdata(struct pa_symbuild *b, const struct pa_elf *e)
 	return err == -ENOMEM ? err : 0;
 }
 
+/* A Go program without symbols still has its function table. */
+static int add_go(struct pa_symbuild *b, const struct pa_elf *e, struct pa_elfsyms *t)
+{
+	int err = pa_gopclntab__load(e, &t->go);
+
+	if (!err)
+		err = pa_gopclntab__add(t->go, b);
+	return err == -ENOMEM ? err : 0;
+}
+
 int pa_elfsyms__load(const struct pa_elf *e, const char *path, const char *symfs,
 		     struct pa_elfsyms **out)
 {
@@ -363,6 +374,8 @@ int pa_elfsyms__load(const struct pa_elf *e, const char *path, const char *symfs
 		err = add_debug_file(&b, e, path, symfs);
 	if (!err && !b.cnt) {
 		err = add_debugdata(&b, e);
+		if (!err && !b.cnt)
+			err = add_go(&b, e, t);
 		if (!err)
 			err = add_table(&b, e, pa_elf__section(e, NULL, SHT_DYNSYM));
 	}
@@ -388,12 +401,14 @@ void pa_elfsyms__free(struct pa_elfsyms *t)
 	free(t->outer);
 	free(t->names);
 	free(t->loads);
+	pa_gopclntab__free(t->go);
 	free(t);
 }
 
 size_t pa_elfsyms__memory_bytes(const struct pa_elfsyms *t)
 {
-	return t->cnt * (sizeof(*t->syms) + (t->outer ? sizeof(*t->outer) : 0)) + t->names_bytes;
+	return t->cnt * (sizeof(*t->syms) + (t->outer ? sizeof(*t->outer) : 0)) + t->names_bytes +
+	       pa_gopclntab__memory_bytes(t->go);
 }
 
 int pa_elfsyms__vaddr(const struct pa_elfsyms *t, uint64_t offset, uint64_t *vaddr)

@@ -16,6 +16,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "symbolize/gopclntab.h"
 #include "symbolize/internal.h"
 
 #define KEY_BYTES 4608
@@ -296,6 +297,17 @@ static int new_object(struct pa_symbolizer *s, struct pa_object **out)
 	return 0;
 }
 
+/* A Go program with symbols but without DWARF: its own table knows its lines. */
+static int load_go_lines(const struct pa_elf *e, struct pa_elfsyms *syms)
+{
+	int err = 0;
+
+	if (!syms->go && syms->cnt && pa_elf__section(e, ".gopclntab", 0) &&
+	    !pa_elf__section(e, ".debug_info", 0) && !pa_elf__section(e, ".zdebug_info", 0))
+		err = pa_gopclntab__load(e, &syms->go);
+	return err == -ENOMEM ? err : 0;
+}
+
 /* Read the tables of fd into o. Takes fd over for the DWARF, when that is wanted. */
 static int fill_object(struct pa_symbolizer *s, struct pa_object *o, const struct pa_image *image,
 		       int fd)
@@ -307,6 +319,8 @@ static int fill_object(struct pa_symbolizer *s, struct pa_object *o, const struc
 		err = pa_elf__open_fd(&e, fd);
 		if (!err)
 			err = pa_elfsyms__load(&e, image->path, s->symfs, &o->syms);
+		if (!err && s->opts.decl_lines)
+			err = load_go_lines(&e, o->syms);
 		pa_elf__close(&e);
 	}
 	if (o->syms)

@@ -56,6 +56,7 @@ struct pa_elf {
 	uint64_t bytes;
 	bool is_64;
 	uint16_t type, machine;
+	uint64_t entry;
 	struct pa_elf_section *sections;
 	size_t section_cnt;
 	struct pa_elf_segment *segments;
@@ -96,6 +97,7 @@ struct pa_elfsyms {
 	size_t names_bytes;
 	struct pa_elf_segment *loads; /* executable PT_LOADs first */
 	size_t load_cnt;
+	struct pa_gopclntab *go; /* the symbols come from it, or NULL */
 };
 
 struct pa_rawsym {

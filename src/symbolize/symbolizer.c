@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "symbolize/gopclntab.h"
 #include "symbolize/internal.h"
 
 #define HELD_DEFAULT 256
@@ -115,13 +116,27 @@ static int demangle(struct pa_symbolizer *s, struct pa_symnode *n)
 	return joined ? 0 : -ENOMEM;
 }
 
+static int declare_go(struct pa_symbolizer *s, struct pa_object *o, struct pa_symnode *n)
+{
+	const char *file;
+
+	if (!o->syms->go ||
+	    pa_gopclntab__decl(o->syms->go, n->sym.start, &file, &n->sym.start_line))
+		return 0;
+	n->sym.file = pa_pool__strndup(&s->arena, file, strlen(file));
+	if (n->sym.file)
+		return 0;
+	n->sym.file = "";
+	return -ENOMEM;
+}
+
 static int declare(struct pa_symbolizer *s, struct pa_object *o, struct pa_symnode *n)
 {
 	char *file = NULL;
 	int err = 0;
 
 	if (!o->decl)
-		return 0;
+		return s->opts.decl_lines ? declare_go(s, o, n) : 0;
 	err = pa_decl__find(o->decl, n->sym.start, &file, &n->sym.start_line);
 	if (err)
 		return err == -ENOMEM ? err : 0;
