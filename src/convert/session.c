@@ -133,6 +133,15 @@ static int feed_kernel_map(struct pa_session *s, const struct pd_mmap *m)
 	return 0;
 }
 
+/* jit-PID.dump: a JIT compiler maps it so that a profile names it. */
+static bool is_jitdump(const char *path)
+{
+	const char *base = strrchr(path, '/');
+	int end = 0;
+
+	return base && sscanf(base, "/jit-%*u.dump%n", &end) == 0 && end && !base[end];
+}
+
 static int feed_mmap(struct pa_session *s, const struct perf_event_header *hdr)
 {
 	__u16 cpumode = hdr->misc & PERF_RECORD_MISC_CPUMODE_MASK;
@@ -153,6 +162,10 @@ static int feed_mmap(struct pa_session *s, const struct perf_event_header *hdr)
 		return -EBADMSG;
 	space = pa_procs__space_of_sideband(&s->procs, m.pid, m.tid, m.id.time);
 	if (space == PA_NONE)
+		return -ENOMEM;
+	if (is_jitdump(m.filename) && s->opts.symbolizer &&
+	    pa_symbolizer__set_jitdump(s->opts.symbolizer, (pid_t)m.pid,
+				       s->procs.spaces[space].birth_ns, m.filename))
 		return -ENOMEM;
 	image = pa_session_images__of_mmap(s, &m, s->procs.spaces[space].birth_ns);
 	if (image == PA_NONE)

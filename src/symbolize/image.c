@@ -18,6 +18,7 @@
 
 #include "symbolize/gopclntab.h"
 #include "symbolize/internal.h"
+#include "symbolize/jitdump.h"
 
 #define KEY_BYTES 4608
 #define VDSO_MAX_BYTES 65536
@@ -106,7 +107,7 @@ static int new_image(struct pa_symbolizer *s, const struct pa_image_ref *ref, st
 	*out = NULL;
 	if (!image)
 		return -ENOMEM;
-	image->fd = -1;
+	image->fd = image->jitdump_fd = -1;
 	image->kind = ref->kind;
 	image->path = strdup(ref->path ? ref->path : "");
 	if (!image->path) {
@@ -278,7 +279,12 @@ void pa_objects__free(struct pa_symbolizer *s)
 void pa_image__destroy(struct pa_symbolizer *s, struct pa_image *image)
 {
 	pa_image__close(s, image);
+	if (image->jitdump_fd >= 0)
+		close(image->jitdump_fd);
 	pa_perfmap__free(image->perfmap);
+	pa_jitdump__free(image->jitdump);
+	free(image->jitdump_path);
+	free(image->jitdump_made);
 	free(image->path);
 	free(image->made);
 	free(image->saved);
@@ -496,5 +502,61 @@ int pa_image__read_perfmap(struct pa_symbolizer *s, struct pa_image *image)
 	}
 	if (owned)
 		hold_perfmap(s, image, fd);
+	return err == -ENOMEM ? err : 0;
+}
+
+/* ---- jitdumps ------------------------------------------------------------------------------- */
+
+static void open_jitdump(struct pa_symbolizer *s, struct pa_image *image)
+{
+	bool refused;
+	int fd;
+
+	if (!s->opts.live || image->pid <= 0 || image->jitdump_fd >= 0)
+		return;
+	fd = pa_jitdump__open(image->pid, image->jitdump_path, &refused);
+	if (refused)
+		pa_warn(s, "%s: not owned by the user of process %d: not used", image->jitdump_path,
+			image->pid);
+	if (fd >= 0)
+		s->held_cnt++;
+	image->jitdump_fd = fd < 0 ? -1 : fd;
+}
+
+int pa_image__set_jitdump(struct pa_symbolizer *s, struct pa_image *image, const char *path)
+{
+	if (image->jitdump_path)
+		return 0;
+	image->jitdump_path = strdup(path);
+	if (!image->jitdump_path)
+		return -ENOMEM;
+	if (s->held_cnt < s->held_max)
+		open_jitdump(s, image);
+	return 0;
+}
+
+int pa_image__read_jitdump(struct pa_symbolizer *s, struct pa_image *image)
+{
+	int err = 0;
+
+	if (!image->jitdump_path)
+		return 0;
+	open_jitdump(s, image);
+	if (image->jitdump_fd < 0)
+		return 0;
+	if (!image->jitdump)
+		err = pa_jitdump__new(&image->jitdump);
+	if (!err)
+		err = pa_jitdump__read(image->jitdump, image->jitdump_fd);
+	if (s->held_cnt > s->held_max) {
+		close(image->jitdump_fd);
+		image->jitdump_fd = -1;
+		s->held_cnt--;
+	}
+	if (err && err != -ENOMEM)
+		pa_warn(s, "%s: %s", image->jitdump_path,
+			err == -EFBIG	  ? "too large: its end is not read"
+			: err == -EBADMSG ? "damaged: the rest is not read"
+					  : strerror(-err));
 	return err == -ENOMEM ? err : 0;
 }

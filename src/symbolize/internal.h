@@ -277,6 +277,11 @@ struct pa_image {
 	struct pa_perfmap *perfmap; /* JIT */
 	struct pa_file_id map_id;
 	bool map_warned;
+	struct pa_jitdump *jitdump; /* JIT: comes before the perf-map; NULL none */
+	char *jitdump_path;	    /* as in the mapping */
+	int jitdump_fd;		    /* held, or -1 */
+	struct pa_symnode **jitdump_made;
+	size_t jitdump_made_cnt;
 	struct pa_symnode **made; /* JIT, KERNEL: by index */
 	size_t made_cnt;
 	struct pa_symnode *list;   /* all of made */
@@ -317,6 +322,10 @@ void pa_image__close(struct pa_symbolizer *s, struct pa_image *image);
 int pa_image__load(struct pa_symbolizer *s, struct pa_image *image);
 /** Read the perf-map, or what is new in it. @return 0 or -ENOMEM */
 int pa_image__read_perfmap(struct pa_symbolizer *s, struct pa_image *image);
+/** Read the jitdump, or what is new in it. @return 0 or -ENOMEM */
+int pa_image__read_jitdump(struct pa_symbolizer *s, struct pa_image *image);
+/** The jitdump at path is image's; open it while it is there. @return 0 or -ENOMEM */
+int pa_image__set_jitdump(struct pa_symbolizer *s, struct pa_image *image, const char *path);
 void pa_image__destroy(struct pa_symbolizer *s, struct pa_image *image);
 void pa_objects__free(struct pa_symbolizer *s);
 /** Among restored symbols. NULL: none */

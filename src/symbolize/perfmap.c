@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "symbolize/internal.h"
+#include "symbolize/jitdump.h"
 
 #define READ_BYTES 262144
 #define ENTRIES_MAX (16u << 20)
@@ -406,6 +407,15 @@ static bool owner_is_right(int fd, const struct process *p)
 	return p->alive ? st.st_uid == p->uid || st.st_uid == p->fs_uid : st.st_uid == geteuid();
 }
 
+static int accept_owned(int fd, const struct process *p, bool *refused)
+{
+	if (fd < 0 || owner_is_right(fd, p))
+		return fd;
+	close(fd);
+	*refused = true;
+	return -EPERM;
+}
+
 int pa_perfmap__open(pid_t pid, bool *refused)
 {
 	struct process p;
@@ -423,11 +433,24 @@ int pa_perfmap__open(pid_t pid, bool *refused)
 		snprintf(path, sizeof(path), "/tmp/perf-%d.map", pid);
 		fd = pa_open_plain_in("/", path);
 	}
+	return accept_owned(fd, &p, refused);
+}
+
+int pa_jitdump__open(pid_t pid, const char *path, bool *refused)
+{
+	struct process p;
+	char root[64];
+	int fd = -ENOENT;
+
+	*refused = false;
+	if (path[0] != '/')
+		return -ENOENT;
+	read_status(pid, &p);
+	if (p.alive) {
+		snprintf(root, sizeof(root), "/proc/%d/root", pid);
+		fd = pa_open_plain_in(root, path);
+	}
 	if (fd < 0)
-		return fd;
-	if (owner_is_right(fd, &p))
-		return fd;
-	close(fd);
-	*refused = true;
-	return -EPERM;
+		fd = pa_open_plain_in("/", path);
+	return accept_owned(fd, &p, refused);
 }

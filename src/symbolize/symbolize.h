@@ -93,6 +93,14 @@ int pa_symbolizer__lookup(struct pa_symbolizer *s, struct pa_image *image, uint6
  *  @return 0, -ENOMEM */
 int pa_symbolizer__refresh(struct pa_symbolizer *s, struct pa_image *image);
 
+/** A process has mapped a jitdump (a file called jit-PID.dump, executable): its JIT code is named
+ *  from there before its perf-map. Used on a live machine only, if the process's user owns it.
+ *  @param start_ns  as in pa_image_ref
+ *  @param path      as in the MMAP2 record; copied
+ *  @return 0, -ENOMEM */
+int pa_symbolizer__set_jitdump(struct pa_symbolizer *s, pid_t pid, uint64_t start_ns,
+			       const char *path);
+
 /** Say where data that was recorded elsewhere or earlier comes from; before the first image.
  *  @param live         as in the options
  *  @param kernel_text  address of the kernel's _text or _stext then; 0 unknown. Another one now

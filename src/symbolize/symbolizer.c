@@ -11,6 +11,7 @@
 
 #include "symbolize/gopclntab.h"
 #include "symbolize/internal.h"
+#include "symbolize/jitdump.h"
 
 #define HELD_DEFAULT 256
 
@@ -238,22 +239,27 @@ static int load_kernel(struct pa_symbolizer *s)
 	return 0;
 }
 
-/* made and its count fit the table of symbols. */
+/* *made and its count fit a table of cnt symbols. */
+static int fit_array(struct pa_symnode ***made, size_t *made_cnt, size_t cnt)
+{
+	struct pa_symnode **p;
+
+	if (cnt <= *made_cnt)
+		return 0;
+	p = calloc(cnt, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	if (*made_cnt)
+		memcpy(p, *made, *made_cnt * sizeof(*p));
+	free(*made);
+	*made = p;
+	*made_cnt = cnt;
+	return 0;
+}
+
 static int fit_made(struct pa_image *image, size_t cnt)
 {
-	struct pa_symnode **made;
-
-	if (cnt <= image->made_cnt)
-		return 0;
-	made = calloc(cnt, sizeof(*made));
-	if (!made)
-		return -ENOMEM;
-	if (image->made_cnt)
-		memcpy(made, image->made, image->made_cnt * sizeof(*made));
-	free(image->made);
-	image->made = made;
-	image->made_cnt = cnt;
-	return 0;
+	return fit_array(&image->made, &image->made_cnt, cnt);
 }
 
 /* The cache leaves out BPF programs: at an address that it can't name, read all there is, once.
@@ -332,32 +338,87 @@ static int lookup_kernel(struct pa_symbolizer *s, struct pa_image *image, uint64
 
 /* ---- JIT code ------------------------------------------------------------------------------- */
 
-static int make_jit(struct pa_symbolizer *s, struct pa_image *image, size_t i)
+/* A symbol of generated code; its raw name may hold a file and a line. */
+static struct pa_symnode *new_jit(struct pa_symbolizer *s, struct pa_image *image, const char *raw,
+				  uint64_t start, uint64_t bytes)
 {
+	const char *name = pa_pool__strndup(&s->arena, raw, strlen(raw));
+	struct pa_symnode *n = name ? new_node(s, name, &image->list) : NULL;
 	struct pa_jit_name jit;
-	const char *name;
-	uint64_t start, bytes;
-	struct pa_symnode *n;
 
-	pa_perfmap__entry(image->perfmap, i, &start, &bytes, &name);
-	name = pa_pool__strndup(&s->arena, name, strlen(name));
-	n = name ? new_node(s, name, &image->list) : NULL;
 	if (!n)
-		return -ENOMEM;
+		return NULL;
 	n->sym.start = n->key = start;
 	n->sym.bytes = bytes;
-	image->made[i] = n;
 	pa_jit_name__decode(name, &jit);
 	if (!jit.file)
-		return 0;
+		return n;
 	n->sym.start_line = jit.line;
 	n->sym.name = pa_pool__strndup(&s->arena, name, jit.name_bytes);
 	n->sym.file = pa_pool__strndup(&s->arena, jit.file, jit.file_bytes);
 	if (n->sym.name && n->sym.file)
-		return 0;
+		return n;
 	n->sym.name = name;
 	n->sym.file = "";
-	return -ENOMEM;
+	return NULL;
+}
+
+static int make_jit(struct pa_symbolizer *s, struct pa_image *image, size_t i)
+{
+	uint64_t start, bytes;
+	const char *name;
+
+	pa_perfmap__entry(image->perfmap, i, &start, &bytes, &name);
+	image->made[i] = new_jit(s, image, name, start, bytes);
+	return image->made[i] ? 0 : -ENOMEM;
+}
+
+/* The first line that a jitdump knows stands in for the declaration. */
+static int make_jitdump(struct pa_symbolizer *s, struct pa_image *image, size_t i)
+{
+	const char *name, *file;
+	struct pa_symnode *n;
+	uint64_t start, bytes;
+	uint32_t line;
+
+	pa_jitdump__entry(image->jitdump, i, &start, &bytes, &name);
+	n = image->jitdump_made[i] = new_jit(s, image, name, start, bytes);
+	if (!n)
+		return -ENOMEM;
+	if (*n->sym.file || pa_jitdump__first_line(image->jitdump, i, &file, &line))
+		return 0;
+	file = pa_pool__strndup(&s->arena, file, strlen(file));
+	if (!file)
+		return -ENOMEM;
+	n->sym.file = file;
+	n->sym.start_line = line;
+	return 0;
+}
+
+/* Samples are looked up when all is over: of code that was replaced the newest is named. */
+static int lookup_jitdump(struct pa_symbolizer *s, struct pa_image *image, uint64_t addr,
+			  const struct pa_symbol **out)
+{
+	ssize_t i = pa_jitdump__find(image->jitdump, addr, UINT64_MAX);
+	int err = 0;
+
+	if (i < 0)
+		return i == -ENOMEM ? -ENOMEM : 0;
+	if ((size_t)i >= image->jitdump_made_cnt)
+		err = fit_array(&image->jitdump_made, &image->jitdump_made_cnt,
+				pa_jitdump__cnt(image->jitdump));
+	if (!err && !image->jitdump_made[i])
+		err = make_jitdump(s, image, (size_t)i);
+	if (!err)
+		*out = &image->jitdump_made[i]->sym;
+	return err;
+}
+
+static int read_jit(struct pa_symbolizer *s, struct pa_image *image)
+{
+	int err = pa_image__read_jitdump(s, image);
+
+	return err ? err : pa_image__read_perfmap(s, image);
 }
 
 static int lookup_jit(struct pa_symbolizer *s, struct pa_image *image, uint64_t addr,
@@ -367,8 +428,10 @@ static int lookup_jit(struct pa_symbolizer *s, struct pa_image *image, uint64_t 
 	int err = 0;
 
 	if (!image->loaded)
-		err = pa_image__read_perfmap(s, image);
-	if (err || !image->perfmap)
+		err = read_jit(s, image);
+	if (!err && image->jitdump)
+		err = lookup_jitdump(s, image, addr, out);
+	if (err || *out || !image->perfmap)
 		return err;
 	i = pa_perfmap__find(image->perfmap, addr);
 	if (i < 0)
@@ -380,6 +443,16 @@ static int lookup_jit(struct pa_symbolizer *s, struct pa_image *image, uint64_t 
 	if (!err)
 		*out = &image->made[i]->sym;
 	return err;
+}
+
+int pa_symbolizer__set_jitdump(struct pa_symbolizer *s, pid_t pid, uint64_t start_ns,
+			       const char *path)
+{
+	struct pa_image_ref ref = {.kind = PA_IMAGE_JIT, .pid = pid, .start_ns = start_ns};
+	struct pa_image *image;
+	int err = pa_image__get(s, &ref, &image);
+
+	return err ? err : pa_image__set_jitdump(s, image, path);
 }
 
 /* ---- lookup ---------------------------------------------------------------------------------- */
@@ -414,7 +487,7 @@ int pa_symbolizer__lookup(struct pa_symbolizer *s, struct pa_image *image, uint6
 
 int pa_symbolizer__refresh(struct pa_symbolizer *s, struct pa_image *image)
 {
-	return image->kind == PA_IMAGE_JIT ? pa_image__read_perfmap(s, image) : 0;
+	return image->kind == PA_IMAGE_JIT ? read_jit(s, image) : 0;
 }
 
 void pa_symbolizer__stats(const struct pa_symbolizer *s, struct pa_symbolizer_stats *out)
