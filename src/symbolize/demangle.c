@@ -14,6 +14,9 @@
 
 #define MANGLED_MAX_BYTES 4096
 #define DEMANGLED_MAX_BYTES 32768
+/* Nested conversion operators of templates take libiberty six times longer with each, without a
+ * word of output: 29 take ten seconds. Names have one, or two. */
+#define CONVERSIONS_MAX 8
 
 struct sink {
 	jmp_buf full;
@@ -70,14 +73,28 @@ static bool looks_mangled(const char *s)
 	return s[0] == '_' && (s[1] == 'Z' || s[1] == 'R' || !strncmp(s, "_GLOBAL_", 8));
 }
 
+/* "cv" is a conversion operator, unless it is part of an identifier. */
+static bool has_many_conversions(const char *s)
+{
+	unsigned cnt = 0;
+
+	while ((s = strstr(s, "cv"))) {
+		cnt++;
+		s += 2;
+	}
+	return cnt > CONVERSIONS_MAX;
+}
+
 char *pa_demangle(const char *mangled)
 {
 	struct sink *s;
 	size_t bytes = strnlen(mangled, MANGLED_MAX_BYTES + 1);
 	char *out = NULL;
 
-	if (bytes > MANGLED_MAX_BYTES || !looks_mangled(mangled))
+	if (bytes > MANGLED_MAX_BYTES)
 		return NULL;
+	if (!looks_mangled(mangled))
+		return pa_vm_name(mangled, bytes);
 	s = malloc(sizeof(*s));
 	if (!s)
 		return NULL;
@@ -88,7 +105,7 @@ char *pa_demangle(const char *mangled)
 
 		if (!strncmp(mangled, "_R", 2) || is_legacy_rust(mangled, bytes))
 			ok = rust_demangle_callback(mangled, DMGL_NO_OPTS, take, s);
-		if (!ok) {
+		if (!ok && !has_many_conversions(mangled)) {
 			s->bytes = 0;
 			ok = cplus_demangle_v3_callback(mangled, DMGL_NO_OPTS, take, s);
 		}

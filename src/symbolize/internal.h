@@ -228,6 +228,10 @@ void pa_perfmap__stats(const struct pa_perfmap *m, struct pa_perfmap_stats *out)
  *  @return descriptor, -ENOENT, -EPERM, -errno */
 int pa_perfmap__open(pid_t pid, bool *refused);
 
+/** The readable form of an OCaml symbol or a Java method descriptor, as perf prints it.
+ *  @param bytes  length of raw. @return malloc'd, or NULL: neither */
+char *pa_vm_name(const char *raw, size_t bytes);
+
 /** A JIT name split into what pprof wants. Slices of the input. */
 struct pa_jit_name {
 	size_t name_bytes;

@@ -150,7 +150,7 @@ int pa_open_regular(const char *path);
  *  @return descriptor, -EINVAL not a regular file, -errno */
 int pa_open_regular_in(const char *root, const char *path);
 
-/** Demangle a C++ (Itanium), Rust v0 or legacy Rust name. @return malloc'd, or NULL: not mangled */
+/** Demangle a C++ (Itanium), Rust v0, legacy Rust, OCaml or Java name, into what perf prints. @return malloc'd, or NULL: not mangled */
 char *pa_demangle(const char *mangled);
 
 #endif

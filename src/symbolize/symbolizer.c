@@ -385,6 +385,9 @@ static int make_jitdump(struct pa_symbolizer *s, struct pa_image *image, size_t 
 	n = image->jitdump_made[i] = new_jit(s, image, name, start, bytes);
 	if (!n)
 		return -ENOMEM;
+	/* as perf names the files that perf inject makes of a dump */
+	if (!*n->sym.file && demangle(s, n))
+		return -ENOMEM;
 	if (*n->sym.file || pa_jitdump__first_line(image->jitdump, i, &file, &line))
 		return 0;
 	file = pa_pool__strndup(&s->arena, file, strlen(file));

@@ -285,6 +285,7 @@ TEST(symbolizer)
 	put_lines(1, 0x1000, 0);
 	put_load(1, 0x1000, 64, 0, "one");
 	put_load(1, 0x3000, 64, 0, "JS:*f /a.js:1:2");
+	put_load(1, 0x4000, 64, 0, "Ljava/lang/Math;max(II)I");
 	write_file("jit-1.dump", file, file_bytes);
 	snprintf(map, sizeof(map), "/tmp/perf-%d.map", getpid());
 	out = fopen(map, "w");
@@ -310,6 +311,10 @@ TEST(symbolizer)
 	CHECK(sym);
 	CHECK_STR(sym->name, "JS:*f");
 	CHECK_STR(sym->file, "/a.js");
+	CHECK_EQ(pa_symbolizer__lookup(s, image, 0x4000, &sym), 0);
+	CHECK(sym);
+	CHECK_STR(sym->name, "java.lang.Math.max(int, int)");
+	CHECK_STR(sym->system_name, "Ljava/lang/Math;max(II)I");
 	unlink(map);
 	pa_symbolizer__free(s);
 }
