@@ -23,6 +23,7 @@
 
 #include "perfdata/perfdata.h"
 #include "symbolize/symbolize.h"
+#include "unwind/offline.h"
 
 struct pa_session;
 
@@ -45,6 +46,11 @@ struct pa_session_opts {
 	 *  that was sampled, and warns about the others. */
 	bool one_event;
 	void (*warn)(void *ctx, const char *msg);
+	/** Called before the first file is opened to walk a sample's copied stack, which is while
+	 *  records are fed: what is known by then of the data's origin is to be told to the
+	 *  symbolizer (pa_symbolizer__set_origin). May be NULL.
+	 *  @return the machine's name as uname(2) gives it, NULL: this machine's */
+	const char *(*origin)(void *ctx);
 	void *ctx;
 };
 
@@ -57,6 +63,8 @@ struct pa_session_stats {
 	uint64_t malformed_cnt, unknown_event_cnt;
 	uint64_t stack_cnt;	    /* distinct */
 	uint64_t first_ns, last_ns; /* sample times; 0 when there are none */
+	/** Samples with a copied stack, by how their walk ended. */
+	uint64_t unwound_cnt[PA_UNWIND_END_CNT];
 };
 
 int pa_session__new(const struct pa_session_opts *opts, struct pa_session **out);

@@ -122,6 +122,16 @@ static void session_warn(void *ctx, const char *msg)
 	warn(ctx, "%s", msg);
 }
 
+/* A stream has told by its first sample where it comes from, but for the kernel's place. */
+static const char *tell_origin(void *ctx)
+{
+	struct pa_input *in = ctx;
+
+	pa_symbolizer__set_origin(in->symbolizer, is_from_here(in->reader),
+				  pa_session__kernel_text(in->session));
+	return pd_reader__feature_string(in->reader, PD_FEAT_ARCH);
+}
+
 static int set_up(struct pa_input *in)
 {
 	struct pa_symbolizer_opts sym_opts = {
@@ -138,6 +148,7 @@ static int set_up(struct pa_input *in)
 		.merge_processes = in->opts.merge_processes,
 		.merge_threads = in->opts.merge_threads,
 		.warn = session_warn,
+		.origin = tell_origin,
 		.ctx = in,
 	};
 	int err = pa_symbolizer__new(&sym_opts, &in->symbolizer);
@@ -176,8 +187,7 @@ int pa_input__open(const char *path, const struct pa_input_opts *opts, struct pa
 							   : strerror(-end));
 	judge(in, end);
 	/* a stream says where it comes from in its records */
-	pa_symbolizer__set_origin(in->symbolizer, is_from_here(in->reader),
-				  pa_session__kernel_text(in->session));
+	tell_origin(in);
 	err = read_tags(in);
 	if (!err)
 		err = pa_session__resolve(in->session);

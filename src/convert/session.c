@@ -52,6 +52,7 @@ void pa_session__free(struct pa_session *s)
 	if (!s)
 		return;
 	pa_procs__free(&s->procs);
+	pa_session_unwind__free(s);
 	pa_session_images__free(s);
 	free(s->stacks);
 	pa_stacks__free_queue(s);
@@ -306,7 +307,9 @@ static int feed_sample(struct pa_session *s, const struct perf_event_header *hdr
 	key.pid = s->opts.merge_processes ? 0 : sample.id.pid;
 	key.tid = s->opts.merge_threads ? 0 : sample.id.tid;
 	key.event = sample.id.event;
-	err = complete_chain(s, &sample);
+	err = pa_session_unwind__sample(s, &sample, context.space, time_ns);
+	if (!err)
+		err = complete_chain(s, &sample);
 	return err ? err : add_stack(s, &sample, &context, &key);
 }
 

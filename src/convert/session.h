@@ -26,6 +26,9 @@ struct pa_session_image {
 	struct pa_map_info *info; /* from the first address on */
 };
 
+/** Entries of a chain that was put together: the kernel's as recorded, the user's walked. */
+enum { PA_CHAIN_MAX = 2 * PD_CALLCHAIN_MAX };
+
 /** A distinct stack: numbers of places, leaf first. */
 struct pa_stack_entry {
 	uint64_t hash;
@@ -75,6 +78,7 @@ struct pa_session {
 	struct pa_pool infos;	 /* pa_map_info */
 	uint32_t info_cnt;
 	struct pa_map_info *jit_info;
+	struct pa_session_unwind *unwind; /* from the first copied stack on */
 };
 
 /* session_images.c */
@@ -96,6 +100,16 @@ int pa_session_images__open(struct pa_session *s, uint32_t i);
 const struct pa_map_info *pa_session_images__info(struct pa_session *s, uint32_t i);
 void pa_session_images__free(struct pa_session *s);
 
+/* unwind.c */
+
+/** Give a sample that carries registers and a copy of its stack the chain that they make: the
+ *  kernel's part stays, the user's is walked. Others are left alone.
+ *  @param sample  its ips are replaced; they are borrowed until the next call
+ *  @return 0, -ENOMEM */
+int pa_session_unwind__sample(struct pa_session *s, struct pd_sample *sample, uint32_t space,
+			      uint64_t time_ns);
+void pa_session_unwind__free(struct pa_session *s);
+
 /* stacks.c */
 
 /** What tells two samples apart, beside their chain. */
@@ -105,7 +119,8 @@ struct pa_stack_key {
 	uint16_t event, kernel_cnt;
 };
 
-/** Add a sample, now or with one of the next. @param key  kernel_cnt is filled in
+/** Add a sample, now or with one of the next. @param key  kernel_cnt is filled in; the sample has
+ * at most PA_CHAIN_MAX entries
  *  @return 0, -ENOMEM */
 int pa_stacks__add(struct pa_session *s, const struct pa_stack_key *key,
 		   const struct pa_place_context *context, const struct pd_sample *sample);

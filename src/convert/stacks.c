@@ -193,8 +193,8 @@ static struct pa_stack_queue *get_queue(struct pa_session *s)
 	q = calloc(1, sizeof(*q));
 	if (!q)
 		return NULL;
-	q->long_steps = malloc(PD_CALLCHAIN_MAX * sizeof(*q->long_steps));
-	q->long_places = malloc(PD_CALLCHAIN_MAX * sizeof(*q->long_places));
+	q->long_steps = malloc(PA_CHAIN_MAX * sizeof(*q->long_steps));
+	q->long_places = malloc(PA_CHAIN_MAX * sizeof(*q->long_places));
 	s->stack_queue = q;
 	return q->long_steps && q->long_places ? q : NULL;
 }
@@ -209,7 +209,7 @@ int pa_stacks__add(struct pa_session *s, const struct pa_stack_key *key,
 	ssize_t cnt;
 	int err;
 
-	if (!q || sample->ip_cnt > PD_CALLCHAIN_MAX)
+	if (!q || sample->ip_cnt > PA_CHAIN_MAX)
 		return -ENOMEM;
 	w = &q->samples[q->next % QUEUE_CNT];
 	w->key = *key;

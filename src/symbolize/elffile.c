@@ -17,6 +17,7 @@
 #define SECTIONS_MAX 65536
 #define SEGMENTS_MAX 4096
 #define NAMES_MAX_BYTES (4u << 20)
+#define PAGE_SLACK 65535ull /* the kernel maps whole pages, of at most 64 KiB */
 
 #if __BYTE_ORDER == __LITTLE_ENDIAN
 #define NATIVE_DATA ELFDATA2LSB
@@ -263,4 +264,45 @@ int pa_elf__load(const struct pa_elf *e, const struct pa_elf_section *s, size_t 
 	p[s->bytes] = '\0';
 	*out = p;
 	return 0;
+}
+
+int pa_elf__loads(const struct pa_elf *e, struct pa_elf_segment **out, size_t *cnt)
+{
+	*cnt = 0;
+	*out = calloc(e->segment_cnt + 1, sizeof(**out));
+	if (!*out)
+		return -ENOMEM;
+	for (int executable = 1; executable >= 0; executable--) {
+		for (size_t i = 0; i < e->segment_cnt; i++) {
+			const struct pa_elf_segment *s = &e->segments[i];
+
+			if (s->type == PT_LOAD && !(s->flags & PF_X) == !executable && s->filesz)
+				(*out)[(*cnt)++] = *s;
+		}
+	}
+	return 0;
+}
+
+int pa_loads__vaddr(const struct pa_elf_segment *loads, size_t cnt, uint64_t offset,
+		    uint64_t *vaddr)
+{
+	for (int slack = 0; slack < 2; slack++) {
+		for (size_t i = 0; i < cnt; i++) {
+			const struct pa_elf_segment *s = &loads[i];
+			uint64_t before = 0, after = s->filesz;
+
+			if (slack) {
+				before = s->offset & PAGE_SLACK;
+				after = s->filesz <= UINT64_MAX - PAGE_SLACK
+						? s->filesz + PAGE_SLACK
+						: s->filesz;
+			}
+			if (offset < s->offset - before ||
+			    (offset >= s->offset && offset - s->offset >= after))
+				continue;
+			*vaddr = s->vaddr + (offset - s->offset);
+			return 0;
+		}
+	}
+	return -ENOENT;
 }

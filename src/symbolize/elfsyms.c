@@ -17,7 +17,6 @@
 #define CHUNK_BYTES 49152  /* of a symbol table, read at a time; a multiple of 16 and 24 */
 #define NAME_CMP_BYTES 256 /* how much of two names is compared */
 #define NESTING_MAX 64
-#define PAGE_SLACK 65535ull /* the kernel maps whole pages, of at most 64 KiB */
 
 int pa_symbuild__append(struct pa_symbuild *b, const struct pa_rawsym *sym)
 {
@@ -300,22 +299,6 @@ static int finish(struct pa_symbuild *b, struct pa_elfsyms *t)
 	return set_outer(t);
 }
 
-static int copy_loads(struct pa_elfsyms *t, const struct pa_elf *e)
-{
-	t->loads = calloc(e->segment_cnt + 1, sizeof(*t->loads));
-	if (!t->loads)
-		return -ENOMEM;
-	for (int executable = 1; executable >= 0; executable--) {
-		for (size_t i = 0; i < e->segment_cnt; i++) {
-			const struct pa_elf_segment *s = &e->segments[i];
-
-			if (s->type == PT_LOAD && !(s->flags & PF_X) == !executable && s->filesz)
-				t->loads[t->load_cnt++] = *s;
-		}
-	}
-	return 0;
-}
-
 /* The symbol table of the separate debug file, if there is one. */
 static int add_debug_file(struct pa_symbuild *b, const struct pa_elf *e, const char *path,
 			  const char *symfs)
@@ -366,7 +349,7 @@ int pa_elfsyms__load(const struct pa_elf *e, const char *path, const char *symfs
 {
 	struct pa_symbuild b = {0};
 	struct pa_elfsyms *t = calloc(1, sizeof(*t));
-	int err = t ? copy_loads(t, e) : -ENOMEM;
+	int err = t ? pa_elf__loads(e, &t->loads, &t->load_cnt) : -ENOMEM;
 
 	if (!err)
 		err = add_table(&b, e, pa_elf__section(e, NULL, SHT_SYMTAB));
@@ -413,25 +396,7 @@ size_t pa_elfsyms__memory_bytes(const struct pa_elfsyms *t)
 
 int pa_elfsyms__vaddr(const struct pa_elfsyms *t, uint64_t offset, uint64_t *vaddr)
 {
-	for (int slack = 0; slack < 2; slack++) {
-		for (size_t i = 0; i < t->load_cnt; i++) {
-			const struct pa_elf_segment *s = &t->loads[i];
-			uint64_t before = 0, after = s->filesz;
-
-			if (slack) {
-				before = s->offset & PAGE_SLACK;
-				after = s->filesz <= UINT64_MAX - PAGE_SLACK
-						? s->filesz + PAGE_SLACK
-						: s->filesz;
-			}
-			if (offset < s->offset - before ||
-			    (offset >= s->offset && offset - s->offset >= after))
-				continue;
-			*vaddr = s->vaddr + (offset - s->offset);
-			return 0;
-		}
-	}
-	return -ENOENT;
+	return pa_loads__vaddr(t->loads, t->load_cnt, offset, vaddr);
 }
 
 int pa_elfsyms__offset(const struct pa_elfsyms *t, uint64_t vaddr, uint64_t *offset)

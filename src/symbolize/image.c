@@ -352,9 +352,30 @@ static void count_object(struct pa_symbolizer *s, const struct pa_image *image, 
 	}
 }
 
-static int load_file(struct pa_symbolizer *s, struct pa_image *image)
+static int open_own(struct pa_symbolizer *s, struct pa_image *image, struct pa_file_id *id)
 {
 	struct pa_image_ref ref = ref_of(image);
+	int fd = image->is_stale ? -ESTALE : open_ref(s, &ref, id);
+
+	image->is_stale = fd == -ESTALE;
+	return fd;
+}
+
+int pa_symbolizer__open_file(struct pa_symbolizer *s, struct pa_image *image)
+{
+	struct pa_file_id id;
+	int fd;
+
+	if (image->kind != PA_IMAGE_FILE)
+		return -ENOENT;
+	if (image->fd < 0)
+		return open_own(s, image, &id);
+	fd = fcntl(image->fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+static int load_file(struct pa_symbolizer *s, struct pa_image *image)
+{
 	char key[KEY_BYTES];
 	size_t key_bytes;
 	int fd = image->fd, err;
@@ -363,7 +384,7 @@ static int load_file(struct pa_symbolizer *s, struct pa_image *image)
 		image->fd = -1;
 		s->held_cnt--;
 	} else {
-		fd = open_ref(s, &ref, &image->id);
+		fd = open_own(s, image, &image->id);
 	}
 	if (fd < 0) {
 		count_object(s, image, fd);
@@ -393,20 +414,27 @@ static int load_file(struct pa_symbolizer *s, struct pa_image *image)
 	return 0;
 }
 
-/* Our own vdso is every process's: the kernel maps the same pages. */
+int pa_symbolizer__vdso(const struct pa_symbolizer *s, const void **out, size_t *bytes)
+{
+	const void *vdso = (const void *)getauxval(AT_SYSINFO_EHDR);
+	Elf64_Ehdr h;
+
+	if (!s->opts.live || !vdso)
+		return -ENOENT;
+	memcpy(&h, vdso, sizeof(h));
+	*out = vdso;
+	*bytes = h.e_shoff + (size_t)h.e_shnum * h.e_shentsize;
+	return *bytes < sizeof(h) || *bytes > VDSO_MAX_BYTES ? -ENOENT : 0;
+}
+
 static int load_vdso(struct pa_symbolizer *s, struct pa_image *image)
 {
-	const char *vdso = (const char *)getauxval(AT_SYSINFO_EHDR);
-	Elf64_Ehdr h;
+	const void *vdso;
 	size_t bytes;
 	struct pa_elf e;
 	int err;
 
-	if (!s->opts.live || !vdso)
-		return 0;
-	memcpy(&h, vdso, sizeof(h));
-	bytes = h.e_shoff + (size_t)h.e_shnum * h.e_shentsize;
-	if (bytes < sizeof(h) || bytes > VDSO_MAX_BYTES)
+	if (pa_symbolizer__vdso(s, &vdso, &bytes))
 		return 0;
 	err = new_object(s, &image->object);
 	if (err)

@@ -80,6 +80,11 @@ const struct pa_elf_section *pa_elf__section(const struct pa_elf *e, const char 
  *  @return 0, -EFBIG larger than max_bytes, -ENODATA, -ENOMEM, -errno */
 int pa_elf__load(const struct pa_elf *e, const struct pa_elf_section *s, size_t max_bytes,
 		 void **out);
+/** The PT_LOADs that hold bytes of the file, executable ones first. @return 0 or -ENOMEM */
+int pa_elf__loads(const struct pa_elf *e, struct pa_elf_segment **out, size_t *cnt);
+/** File offset to virtual address. @return 0 or -ENOENT */
+int pa_loads__vaddr(const struct pa_elf_segment *loads, size_t cnt, uint64_t offset,
+		    uint64_t *vaddr);
 
 /* ---- elfsyms.c, plt.c: sorted function symbols of one image ------------------------------- */
 
@@ -277,6 +282,7 @@ struct pa_image {
 	bool has_id;
 	struct pa_file_id id;
 	int fd;			    /* held, or -1 */
+	bool is_stale;		    /* its file was refused, and that was said */
 	struct pa_object *object;   /* FILE, VDSO */
 	struct pa_perfmap *perfmap; /* JIT */
 	struct pa_file_id map_id;

@@ -89,6 +89,13 @@ int pa_symbolizer__image(struct pa_symbolizer *s, const struct pa_image_ref *ref
  *  @return 0, -ENOMEM; failure to load the image is not an error: no symbol is found */
 int pa_symbolizer__lookup(struct pa_symbolizer *s, struct pa_image *image, uint64_t addr,
 			  const struct pa_symbol **out);
+/** Open the file of a FILE image, the way lookups do.
+ *  @return a descriptor for the caller to close, -ENOENT none, -ESTALE another file by its
+ *  build-id (warned of once), -errno */
+int pa_symbolizer__open_file(struct pa_symbolizer *s, struct pa_image *image);
+/** The memory of our own vdso, where the data is of this machine: the kernel gives every process
+ *  the same one. @return 0, -ENOENT */
+int pa_symbolizer__vdso(const struct pa_symbolizer *s, const void **out, size_t *bytes);
 /** The perf-map of a JIT image may have grown: look again (when its size or mtime changed).
  *  @return 0, -ENOMEM */
 int pa_symbolizer__refresh(struct pa_symbolizer *s, struct pa_image *image);

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * internal.h - what the files of src/unwind/ share: a bounded cursor over DWARF bytes, sections
+ * with call frame information, their entries and the machine that runs an entry's instructions.
+ * Nothing here is used outside of this folder and its unit tests.
+ */
+#ifndef PA_UNWIND_INTERNAL_H
+#define PA_UNWIND_INTERNAL_H
+
+#include "symbolize/internal.h"
+#include "unwind/cfi.h"
+
+/* Limits on what one hostile file can make us do. */
+#define PA_CFI_SECTION_MAX_BYTES (256u << 20)
+#define PA_CFI_INSNS_MAX 65536u	     /* of one entry; those of real code have hundreds */
+#define PA_CFI_WORK_MAX (1ull << 30) /* instructions, of one file altogether */
+#define PA_CFI_REMEMBER_MAX 32	     /* depth of DW_CFA_remember_state */
+
+/* ---- cursor.c: reading within bounds ------------------------------------------------------- */
+
+/** Invariant: p <= end. After a read beyond the end is_bad stays set and reads give 0. */
+struct pa_cursor {
+	const uint8_t *p, *end;
+	bool is_bad;
+};
+
+uint64_t pa_cursor__fixed(struct pa_cursor *c, unsigned bytes); /* 1, 2, 4 or 8, unsigned */
+uint64_t pa_cursor__uleb(struct pa_cursor *c);
+int64_t pa_cursor__sleb(struct pa_cursor *c);
+/** @return where the skipped bytes begin, NULL when there are fewer */
+const uint8_t *pa_cursor__skip(struct pa_cursor *c, uint64_t bytes);
+
+static inline uint64_t pa_sign_extend(uint64_t v, unsigned bytes)
+{
+	unsigned shift = 64 - 8 * bytes;
+
+	return (uint64_t)((int64_t)(v << shift) >> shift);
+}
+
+/* ---- section.c: the bytes ------------------------------------------------------------------- */
+
+/** A section that holds CFI. */
+struct pa_cfi_section {
+	uint8_t *data; /* owned */
+	size_t bytes;
+	uint64_t vaddr;
+	bool is_eh;	       /* .eh_frame, else .debug_frame */
+	bool ends_at_zero;     /* its size is not known: a terminator ends it */
+	uint8_t address_bytes; /* 4 or 8 */
+	uint16_t machine;
+};
+
+/** One slot of the index: where the entry for addresses from start on begins. */
+struct pa_cfi_slot {
+	uint64_t start;
+	uint32_t offset;
+};
+
+/** Find and read .eh_frame, by name or through PT_GNU_EH_FRAME.
+ *  @param slots  the search table of .eh_frame_hdr, sorted; NULL where there is none that can
+ *                be used: then the section is to be scanned
+ *  @return 0, -ENOENT, -EFBIG, -ENOMEM, -errno */
+int pa_cfi_section__load_eh(const struct pa_elf *e, struct pa_cfi_section *out,
+			    struct pa_cfi_slot **slots, size_t *slot_cnt);
+/** The same for .debug_frame, which may be compressed. */
+int pa_cfi_section__load_debug(const struct pa_elf *e, struct pa_cfi_section *out);
+
+/* ---- entry.c: CIEs and FDEs ----------------------------------------------------------------- */
+
+struct pa_cie {
+	uint8_t fde_encoding;  /* DW_EH_PE_* */
+	uint8_t address_bytes; /* of DW_EH_PE_absptr */
+	uint8_t segment_bytes;
+	bool is_signal;
+	bool has_augmentation; /* entries carry a length of augmentation data */
+	uint8_t ra_reg;
+	uint64_t code_align;
+	int64_t data_align;
+	struct pa_cursor insns;
+};
+
+/** Invariant: start < end. */
+struct pa_fde {
+	struct pa_cie cie;
+	uint64_t start, end;
+	struct pa_cursor insns;
+};
+
+/** Where pointers that are relative to something begin; of sections other than .eh_frame_hdr
+ *  only pcrel has a meaning. */
+struct pa_pointer_base {
+	const uint8_t *data; /* of the section */
+	uint64_t vaddr;	     /* of data */
+	uint64_t datarel;    /* 0: not known */
+	uint8_t address_bytes;
+};
+
+/** Read a pointer in one of the encodings of the LSB. What is indirect is not followed: the
+ *  result is then the place of the pointer. An unknown encoding makes the cursor bad.
+ *  DW_EH_PE_omit reads nothing and gives 0. */
+uint64_t pa_pointer__read(struct pa_cursor *c, const struct pa_pointer_base *base,
+			  uint8_t encoding);
+/** Find the next FDE of a section.
+ *  @param offset  where to begin; set to where the next call begins
+ *  @param at      offset of the entry
+ *  @return 1, 0 end of section, -EBADMSG what follows can't be told apart */
+int pa_cfi_section__next(const struct pa_cfi_section *s, size_t *offset, size_t *at);
+/** @return 0, -EBADMSG, -ENOENT the entry is a CIE or covers nothing */
+int pa_fde__parse(const struct pa_cfi_section *s, size_t offset, struct pa_fde *out);
+
+/* ---- rows.c: from instructions to rows ------------------------------------------------------ */
+
+struct pa_cfi_state {
+	bool cfa_is_expr, is_signed;
+	uint64_t cfa_reg;
+	int64_t cfa_offset;
+	const uint8_t *cfa_expr;
+	uint64_t cfa_expr_bytes;
+	uint64_t set; /* bit N: rules[N] holds */
+	struct pa_cfi_rule rules[PA_CFI_REG_CNT];
+};
+
+/** Walks the rows of one entry. */
+struct pa_cfi_rows {
+	const struct pa_cfi_section *section;
+	const struct pa_fde *fde;
+	struct pa_cursor insns;
+	struct pa_cfi_state state, initial;
+	struct pa_cfi_state remembered[PA_CFI_REMEMBER_MAX];
+	unsigned remembered_cnt;
+	uint64_t start, end; /* of the row */
+	uint64_t next;	     /* where the following one starts */
+	uint32_t insn_cnt;
+	bool is_initial, is_done;
+};
+
+/** Run the CIE's instructions. r is large: not for deep stacks.
+ *  @return 0, -EBADMSG; section and fde are borrowed while r is in use */
+int pa_cfi_rows__start(struct pa_cfi_rows *r, const struct pa_cfi_section *s,
+		       const struct pa_fde *fde);
+/** @return 1 [start, end) has the rules of state, 0 no more, -EBADMSG damaged */
+int pa_cfi_rows__next(struct pa_cfi_rows *r);
+/** The present row in its lasting form. */
+void pa_cfi_rows__get(const struct pa_cfi_rows *r, struct pa_cfi_row *out);
+
+/* ---- expr.c: DWARF expressions -------------------------------------------------------------- */
+
+#define PA_EXPR_STACK_MAX 64
+#define PA_EXPR_OPS_MAX 1024
+
+/** What an expression may use. */
+struct pa_expr_env {
+	const uint64_t *regs; /* PA_CFI_REG_CNT */
+	uint64_t valid;	      /* bit N: regs[N] is known */
+	uint64_t bias;	      /* of DW_OP_addr */
+	/** Read 1, 2, 4 or 8 bytes. @return 0 or a reason of its own, passed on */
+	int (*read)(void *ctx, uint64_t addr, unsigned bytes, uint64_t *out);
+	void *ctx;
+};
+
+/** Evaluate.
+ *  @param first  pushed to begin with (the CFA); NULL: nothing
+ *  @return 0, -EBADMSG malformed, too long or of unknown registers, what env->read returned */
+int pa_expr__eval(const uint8_t *expr, size_t bytes, const struct pa_expr_env *env,
+		  const uint64_t *first, uint64_t *out);
+
+#endif
