@@ -82,6 +82,30 @@ static int read_tags(struct pa_input *in)
 	return 0;
 }
 
+/* Say so when a walk of copied stacks often did not reach the outermost frame. A few always don't:
+ * a sample in the first instructions of a thread, or in a handwritten piece of code. */
+static void judge_walks(const struct pa_input *in, const struct pa_session_stats *stats)
+{
+	const uint64_t *cnt = stats->unwound_cnt;
+	uint64_t all = 0, early;
+
+	for (size_t i = 0; i < PA_UNWIND_END_CNT; i++)
+		all += cnt[i];
+	early = all - cnt[PA_UNWIND_COMPLETE];
+	if (early * 100 < all || !early)
+		return;
+	warn(in,
+	     "%llu of %llu call chains end early: %llu reach beyond the stack that was copied "
+	     "(perf record --call-graph dwarf,SIZE copies more), %llu come to code without unwind "
+	     "information, %llu are of 32-bit processes or lack registers, %llu for other reasons",
+	     (unsigned long long)early, (unsigned long long)all,
+	     (unsigned long long)cnt[PA_UNWIND_OUT_OF_STACK],
+	     (unsigned long long)cnt[PA_UNWIND_NO_CFI],
+	     (unsigned long long)cnt[PA_UNWIND_UNSUPPORTED],
+	     (unsigned long long)(cnt[PA_UNWIND_BAD] + cnt[PA_UNWIND_LOOP] +
+				  cnt[PA_UNWIND_TOO_DEEP]));
+}
+
 /* One warning for all that makes the input less than whole. */
 static void judge(struct pa_input *in, int end)
 {
@@ -105,6 +129,7 @@ static void judge(struct pa_input *in, int end)
 	if (stats.lost_cnt)
 		warn(in, "%llu samples were lost while recording",
 		     (unsigned long long)stats.lost_cnt);
+	judge_walks(in, &stats);
 	if (!stats.sample_cnt)
 		warn(in, stats.filtered_cnt ? "no sample passes the filters"
 					    : "the file has no samples");

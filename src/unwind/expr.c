@@ -184,70 +184,89 @@ static uint64_t divide(struct machine *m, uint64_t a, uint64_t b)
 	return (uint64_t)((int64_t)a / (int64_t)b);
 }
 
-/* Two operands. @return false: not such an operation */
-static bool run_binary(struct machine *m, uint8_t op)
+/* @return false: not a comparison */
+static bool compare(uint8_t op, int64_t a, int64_t b, uint64_t *v)
 {
-	uint64_t b = peek(m, 0), a = m->depth > 1 ? peek(m, 1) : 0, v;
-
 	switch (op) {
-	case DW_OP_and:
-		v = a & b;
-		break;
-	case DW_OP_or:
-		v = a | b;
-		break;
-	case DW_OP_xor:
-		v = a ^ b;
-		break;
-	case DW_OP_plus:
-		v = a + b;
-		break;
-	case DW_OP_minus:
-		v = a - b;
-		break;
-	case DW_OP_mul:
-		v = a * b;
-		break;
-	case DW_OP_div:
-		v = divide(m, a, b);
-		break;
-	case DW_OP_mod:
-		if (!b)
-			fail(m, -EBADMSG);
-		v = b ? a % b : 0;
-		break;
-	case DW_OP_shl:
-		v = b < 64 ? a << b : 0;
-		break;
-	case DW_OP_shr:
-		v = b < 64 ? a >> b : 0;
-		break;
-	case DW_OP_shra:
-		v = (uint64_t)((int64_t)a >> (b < 64 ? b : 63));
-		break;
 	case DW_OP_eq:
-		v = a == b;
-		break;
+		*v = a == b;
+		return true;
 	case DW_OP_ne:
-		v = a != b;
-		break;
+		*v = a != b;
+		return true;
 	case DW_OP_ge:
-		v = (int64_t)a >= (int64_t)b;
-		break;
+		*v = a >= b;
+		return true;
 	case DW_OP_gt:
-		v = (int64_t)a > (int64_t)b;
-		break;
+		*v = a > b;
+		return true;
 	case DW_OP_le:
-		v = (int64_t)a <= (int64_t)b;
-		break;
+		*v = a <= b;
+		return true;
 	case DW_OP_lt:
-		v = (int64_t)a < (int64_t)b;
-		break;
+		*v = a < b;
+		return true;
 	default:
 		return false;
 	}
-	pop(m);
-	pop(m);
+}
+
+/* @return false: not an operation on two numbers */
+static bool calculate(struct machine *m, uint8_t op, uint64_t a, uint64_t b, uint64_t *v)
+{
+	switch (op) {
+	case DW_OP_and:
+		*v = a & b;
+		return true;
+	case DW_OP_or:
+		*v = a | b;
+		return true;
+	case DW_OP_xor:
+		*v = a ^ b;
+		return true;
+	case DW_OP_plus:
+		*v = a + b;
+		return true;
+	case DW_OP_minus:
+		*v = a - b;
+		return true;
+	case DW_OP_mul:
+		*v = a * b;
+		return true;
+	case DW_OP_div:
+		*v = divide(m, a, b);
+		return true;
+	case DW_OP_mod:
+		if (!b)
+			fail(m, -EBADMSG);
+		*v = b ? a % b : 0;
+		return true;
+	case DW_OP_shl:
+		*v = b < 64 ? a << b : 0;
+		return true;
+	case DW_OP_shr:
+		*v = b < 64 ? a >> b : 0;
+		return true;
+	case DW_OP_shra:
+		*v = (uint64_t)((int64_t)a >> (b < 64 ? b : 63));
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* @return false: not an operation of two operands, or there are fewer */
+static bool run_binary(struct machine *m, uint8_t op)
+{
+	uint64_t a, b, v;
+
+	if (m->depth < 2)
+		return false;
+	b = peek(m, 0);
+	a = peek(m, 1);
+	if (!calculate(m, op, a, b, &v) && !compare(op, (int64_t)a, (int64_t)b, &v))
+		return false;
+	m->depth -= 2;
 	push(m, v);
 	return true;
 }
@@ -275,7 +294,7 @@ static void run_one(struct machine *m)
 		if (op == DW_OP_skip || pop(m))
 			jump(m, distance);
 	} else if (op != DW_OP_nop && !run_const(m, op) && !run_stack(m, op) &&
-		   (m->depth < 2 || !run_binary(m, op))) {
+		   !run_binary(m, op)) {
 		fail(m, -EBADMSG);
 	}
 }

@@ -192,10 +192,12 @@ static bool is_progress(const struct walk *w, const struct pa_cfi_row *row, uint
 static int step_row(struct walk *w, const struct pa_cfi_row *row, uint64_t bias)
 {
 	uint64_t values[PA_CFI_REG_CNT], cfa, made = 0, lost = 0;
-	const uint64_t ra_bit = 1ull << row->ra_reg;
-	bool is_made;
+	const struct pa_cfi_rule *ra = pa_cfi_row__rule(row, row->ra_reg);
 	int err;
 
+	/* Without a rule it is in its register, the link register of a leaf; x86-64 has none. */
+	if (ra ? ra->kind == PA_RULE_UNDEFINED : row->ra_reg == w->arch->pc)
+		return PA_UNWIND_COMPLETE;
 	w->regs[w->arch->pc] = w->pc; /* expressions of PLT entries look at it */
 	w->valid |= 1ull << w->arch->pc;
 	err = find_cfa(w, row, bias, &cfa);
@@ -214,19 +216,15 @@ static int step_row(struct walk *w, const struct pa_cfi_row *row, uint64_t bias)
 		else
 			return err;
 	}
-	if (lost & ra_bit)
-		return PA_UNWIND_COMPLETE;
 	w->valid = (w->valid & ~lost) | made;
-	is_made = made & ra_bit;
 	for (; made; made &= made - 1)
 		w->regs[__builtin_ctzll(made)] = values[__builtin_ctzll(made)];
 	if (!pa_cfi_row__rule(row, w->arch->sp)) {
 		w->regs[w->arch->sp] = cfa;
 		w->valid |= 1ull << w->arch->sp;
 	}
-	/* Without a rule it is in its register: the link register of a leaf. */
-	if (!is_valid(w, row->ra_reg) || (row->ra_reg == w->arch->pc && !is_made))
-		return PA_UNWIND_COMPLETE;
+	if (!is_valid(w, row->ra_reg))
+		return PA_UNWIND_BAD;
 	w->pc = w->regs[row->ra_reg];
 	w->is_exact = row->is_signal;
 	return GO_ON;
