@@ -148,17 +148,8 @@ struct elf_parts {
 	uint64_t debug_flags;
 	bool no_sections;
 };
-enum {
-	EH_OFFSET = 0x400,
-	HDR_OFFSET = 0x180000,
-	DEBUG_OFFSET = 0x200000,
-	NAMES_OFFSET = 0x380000
-};
-enum {
-	BASE_VADDR = 0x8000,
-	EH_VADDR = BASE_VADDR + EH_OFFSET,
-	HDR_VADDR = BASE_VADDR + HDR_OFFSET
-};
+enum { HDR_OFFSET = 0x400, EH_OFFSET = 0x1000, BASE_VADDR = 0x8000 };
+enum { EH_VADDR = BASE_VADDR + EH_OFFSET, HDR_VADDR = BASE_VADDR + HDR_OFFSET };
 
 /** An ELF image, to be freed. One PT_LOAD maps all of it at BASE_VADDR. */
 static inline uint8_t *make_elf(const struct elf_parts *p, size_t *bytes)
@@ -168,8 +159,12 @@ static inline uint8_t *make_elf(const struct elf_parts *p, size_t *bytes)
 	Elf64_Ehdr h = {.e_type = ET_DYN, .e_machine = p->machine ? p->machine : EM_X86_64};
 	Elf64_Phdr ph[2] = {{.p_type = PT_LOAD, .p_flags = PF_X, .p_vaddr = BASE_VADDR}};
 	Elf64_Shdr sh[4] = {{0}};
+	size_t debug_offset, names_offset;
 
-	*bytes = NAMES_OFFSET + 0x1000;
+	debug_offset = EH_OFFSET + (p->eh ? p->eh->n : 0);
+	names_offset = debug_offset + (p->debug ? p->debug->n : 0);
+	h.e_shoff = (names_offset + sizeof(names) + 7) & ~7ull;
+	*bytes = h.e_shoff + sizeof(sh);
 	image = calloc(1, *bytes);
 	memcpy(h.e_ident, ELFMAG, SELFMAG);
 	h.e_ident[EI_CLASS] = ELFCLASS64;
@@ -197,17 +192,18 @@ static inline uint8_t *make_elf(const struct elf_parts *p, size_t *bytes)
 		sh[2] = (Elf64_Shdr){.sh_name = 11,
 				     .sh_type = SHT_PROGBITS,
 				     .sh_flags = p->debug_flags,
-				     .sh_offset = DEBUG_OFFSET,
+				     .sh_offset = debug_offset,
 				     .sh_size = p->debug->n};
-		memcpy(image + DEBUG_OFFSET, p->debug->d, p->debug->n);
+		memcpy(image + debug_offset, p->debug->d, p->debug->n);
 	}
 	sh[3] = (Elf64_Shdr){.sh_name = 24,
 			     .sh_type = SHT_STRTAB,
-			     .sh_offset = NAMES_OFFSET,
+			     .sh_offset = names_offset,
 			     .sh_size = sizeof(names)};
-	memcpy(image + NAMES_OFFSET, names, sizeof(names));
-	if (!p->no_sections) {
-		h.e_shoff = NAMES_OFFSET + 0x100;
+	memcpy(image + names_offset, names, sizeof(names));
+	if (p->no_sections) {
+		h.e_shoff = 0;
+	} else {
 		h.e_shentsize = sizeof(*sh);
 		h.e_shnum = 4;
 		h.e_shstrndx = 3;

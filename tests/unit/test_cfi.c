@@ -733,10 +733,13 @@ TEST(lookup_and_enumeration_agree)
 TEST(not_elf)
 {
 	struct pa_cfi *cfi = (void *)1;
+	const struct pa_cfi_row *row;
 
 	CHECK_EQ(pa_cfi__open_mem("\177ELX", 4, &cfi), -ENOEXEC);
 	CHECK(!cfi);
-	CHECK(!open_parts(&(struct elf_parts){0}) == false);
+	cfi = open_parts(&(struct elf_parts){0});
+	CHECK_EQ(pa_cfi__row(cfi, START, &row), -ENOENT);
+	pa_cfi__free(cfi);
 }
 
 TEST_MAIN()
