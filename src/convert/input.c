@@ -82,28 +82,36 @@ static int read_tags(struct pa_input *in)
 	return 0;
 }
 
-/* Say so when a walk of copied stacks often did not reach the outermost frame. A few always don't:
- * a sample in the first instructions of a thread, or in a handwritten piece of code. */
+/* Say so when walks of copied stacks did not reach the outermost frame. A few never do: a sample
+ * in the first instructions of a thread, or in handwritten code. */
 static void judge_walks(const struct pa_input *in, const struct pa_session_stats *stats)
 {
-	const uint64_t *cnt = stats->unwound_cnt;
+	static const char *const why[PA_UNWIND_END_CNT] = {
+		[PA_UNWIND_NO_CFI] = "come to code without unwind information",
+		[PA_UNWIND_OUT_OF_STACK] = "reach beyond the stack that was copied (perf record "
+					   "--call-graph dwarf,BYTES copies more)",
+		[PA_UNWIND_BAD] = "don't fit their code's unwind information",
+		[PA_UNWIND_LOOP] = "make no progress",
+		[PA_UNWIND_TOO_DEEP] = "are too deep",
+		[PA_UNWIND_UNSUPPORTED] = "are of 32-bit processes or lack registers",
+	};
 	uint64_t all = 0, early;
+	char text[400] = "";
 
 	for (size_t i = 0; i < PA_UNWIND_END_CNT; i++)
-		all += cnt[i];
-	early = all - cnt[PA_UNWIND_COMPLETE];
-	if (early * 100 < all || !early)
+		all += stats->unwound_cnt[i];
+	early = all - stats->unwound_cnt[PA_UNWIND_COMPLETE];
+	if (!early || early < all / 100)
 		return;
-	warn(in,
-	     "%llu of %llu call chains end early: %llu reach beyond the stack that was copied "
-	     "(perf record --call-graph dwarf,SIZE copies more), %llu come to code without unwind "
-	     "information, %llu are of 32-bit processes or lack registers, %llu for other reasons",
-	     (unsigned long long)early, (unsigned long long)all,
-	     (unsigned long long)cnt[PA_UNWIND_OUT_OF_STACK],
-	     (unsigned long long)cnt[PA_UNWIND_NO_CFI],
-	     (unsigned long long)cnt[PA_UNWIND_UNSUPPORTED],
-	     (unsigned long long)(cnt[PA_UNWIND_BAD] + cnt[PA_UNWIND_LOOP] +
-				  cnt[PA_UNWIND_TOO_DEEP]));
+	for (size_t i = 0; i < PA_UNWIND_END_CNT; i++) {
+		size_t used = strlen(text);
+
+		if (why[i] && stats->unwound_cnt[i])
+			snprintf(text + used, sizeof(text) - used, "%s%llu %s", used ? ", " : "",
+				 (unsigned long long)stats->unwound_cnt[i], why[i]);
+	}
+	warn(in, "%llu of %llu call chains end early: %s", (unsigned long long)early,
+	     (unsigned long long)all, text);
 }
 
 /* One warning for all that makes the input less than whole. */

@@ -10,9 +10,6 @@
 
 #include "convert/session.h"
 
-/* Newer than the oldest headers that we build with; the entry after it is a cookie. */
-#define CONTEXT_USER_DEFERRED ((uint64_t)-640)
-
 enum { CACHE_SLOTS = 1 << 16, PLACES_MAX = INT32_MAX - 1, SPACE_KERNEL = PA_NONE };
 
 /* Invariant: place_plus1 0 is a free slot. Kernel addresses have space SPACE_KERNEL. */
@@ -59,7 +56,7 @@ static uint32_t get_place(struct pa_places *p, uint64_t hash, const struct pa_pl
 	return p->cnt++;
 }
 
-static bool is_kernel(uint8_t cpumode, uint64_t ip)
+bool pa_is_kernel(uint8_t cpumode, uint64_t ip)
 {
 	switch (cpumode) {
 	case PERF_RECORD_MISC_KERNEL:
@@ -107,7 +104,7 @@ static bool change_context(uint64_t marker, uint8_t *cpumode)
 	case (uint64_t)PERF_CONTEXT_KERNEL:
 		*cpumode = PERF_RECORD_MISC_KERNEL;
 		return true;
-	case CONTEXT_USER_DEFERRED:
+	case PA_CONTEXT_USER_DEFERRED:
 	case (uint64_t)PERF_CONTEXT_USER:
 		*cpumode = PERF_RECORD_MISC_USER;
 		return true;
@@ -132,7 +129,7 @@ static void start_step(struct pa_session *s, const struct pa_place_context *c,
 
 	step->ip = ip;
 	step->cpumode = cpumode;
-	step->in_kernel = is_kernel(cpumode, ip);
+	step->in_kernel = pa_is_kernel(cpumode, ip);
 	step->is_return = is_return && ip;
 	space = step->in_kernel ? SPACE_KERNEL : c->space;
 	hash = pa_mix(ip ^ s->seed, (step->in_kernel ? 0 : c->epoch_ns) ^
@@ -159,7 +156,7 @@ ssize_t pa_places__start(struct pa_session *s, const struct pa_place_context *c,
 
 		if (ip >= (uint64_t)PERF_CONTEXT_MAX) {
 			is_first |= change_context(ip, &cpumode);
-			i += ip == CONTEXT_USER_DEFERRED;
+			i += ip == PA_CONTEXT_USER_DEFERRED;
 			continue;
 		}
 		start_step(s, c, &steps[cnt], ip, cpumode, !is_first);

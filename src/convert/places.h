@@ -44,6 +44,11 @@ struct pa_place_step {
 	bool in_kernel, is_return;
 };
 
+/* Newer than the oldest headers that we build with; the entry after it is a cookie. */
+#define PA_CONTEXT_USER_DEFERRED ((uint64_t)-640)
+/** Does cpumode (or, where that is unknown, the address) mean the kernel? */
+bool pa_is_kernel(uint8_t cpumode, uint64_t ip);
+
 /** Part a chain into steps. @param steps  room for ip_cnt
  *  @param kernel_cnt  how many at its start are the kernel's
  *  @return how many there are, -ENOMEM */

@@ -181,7 +181,11 @@ static size_t kernel_part(const struct pd_sample *sample)
 {
 	size_t n = 0;
 
-	while (n < sample->ip_cnt && sample->ips[n] != (uint64_t)PERF_CONTEXT_USER)
+	if (sample->ip_cnt && sample->ips[0] < (uint64_t)PERF_CONTEXT_MAX &&
+	    !pa_is_kernel(sample->cpumode, sample->ips[0]))
+		return 0;
+	while (n < sample->ip_cnt && sample->ips[n] != (uint64_t)PERF_CONTEXT_USER &&
+	       sample->ips[n] != PA_CONTEXT_USER_DEFERRED)
 		n++;
 	return n;
 }
@@ -235,8 +239,9 @@ int pa_session_unwind__sample(struct pa_session *s, struct pd_sample *sample, ui
 		return err;
 	s->stats.unwound_cnt[u->chain.end]++;
 	kernel_cnt = kernel_part(sample);
-	/* A chain that the kernel walked may have come further. */
-	if (u->chain.cnt && sample->ip_cnt - kernel_cnt <= u->chain.cnt + 1)
+	/* Where the kernel walked the user's stack, too, it may have come further. */
+	if (u->chain.cnt && (u->chain.end == PA_UNWIND_COMPLETE ||
+			     sample->ip_cnt - kernel_cnt <= u->chain.cnt + 1))
 		compose(u, sample, kernel_cnt);
 	return 0;
 }

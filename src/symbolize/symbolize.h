@@ -108,10 +108,10 @@ int pa_symbolizer__refresh(struct pa_symbolizer *s, struct pa_image *image);
 int pa_symbolizer__set_jitdump(struct pa_symbolizer *s, pid_t pid, uint64_t start_ns,
 			       const char *path);
 
-/** Say where data that was recorded elsewhere or earlier comes from; before the first image.
- *  @param live         as in the options
+/** Say where data that was recorded elsewhere or earlier comes from.
+ *  @param live         as in the options; before the first image
  *  @param kernel_text  address of the kernel's _text or _stext then; 0 unknown. Another one now
- *                      means another boot: then kallsyms is not used */
+ *                      means another boot: then kallsyms is not used; before the first lookup */
 void pa_symbolizer__set_origin(struct pa_symbolizer *s, bool live, uint64_t kernel_text);
 /** Encode the symbols that were found for images that can't be looked up again (kernel, JIT,
  *  vdso; deleted and memfd files) as a PD_BLOB_SYMBOLS chunk (layout in docs/perfdata.md).
