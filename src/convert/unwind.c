@@ -161,13 +161,11 @@ static int find_map(void *ctx, uint64_t pc, struct pa_unwind_map *out)
 	if (!piece)
 		return -ENOENT;
 	u->piece = piece;
-	out->cfi = NULL;
+	out->is_vdso = u->s->images[piece->image].kind == PA_IMAGE_VDSO;
 	err = cfi_of(u, piece, &out->cfi);
 	if (err || !out->cfi)
 		return err;
-	offset = pc - piece->start;
-	if (u->s->images[piece->image].kind != PA_IMAGE_VDSO)
-		offset += piece->pgoff;
+	offset = pc - piece->start + (out->is_vdso ? 0 : piece->pgoff);
 	if (pa_cfi__vaddr(out->cfi, offset, &vaddr))
 		out->cfi = NULL;
 	out->bias = pc - vaddr;

@@ -18,6 +18,10 @@ enum { ARM_FP = 29, ARM_LR = 30, ARM_SP = 31, ARM_PC = 32 };
 /* User code lies below this; bits above it are a signature (PAC) or a tag. */
 #define ARM_PC_BITS 48
 
+/* aarch64: from the stack pointer of a signal's trampoline to the registers that it interrupted:
+ * siginfo_t, then ucontext_t's uc_mcontext.regs. x0 to x30, sp and pc follow one another. */
+#define ARM_SIGNAL_REGS (128 + 176 + 8)
+
 /* Bits of sample_regs_user: asm/perf_regs.h of either machine. */
 enum { PERF_X86_IP = 8, PERF_X86_R8 = 16, PERF_X86_R15 = 23, PERF_ARM_PC = 32 };
 
@@ -259,12 +263,35 @@ static int step_fp(struct walk *w)
 	return GO_ON;
 }
 
+/* The trampoline in the vdso of aarch64 has no CFI, on purpose: whoever unwinds is to know the
+ * signal frame. Nothing else in the vdso calls anything. */
+static int step_arm_signal(struct walk *w)
+{
+	uint64_t at = w->regs[ARM_SP] + ARM_SIGNAL_REGS, values[ARM_PC + 1];
+
+	for (unsigned i = 0; i <= ARM_PC; i++) {
+		int err = read_stack(w, at + 8 * i, 8, &values[i]);
+
+		if (err)
+			return err;
+	}
+	memcpy(w->regs, values, sizeof(values));
+	w->valid = (1ull << (ARM_PC + 1)) - 1;
+	w->pc = values[ARM_PC];
+	w->is_exact = true;
+	return GO_ON;
+}
+
 /* Look the frame's code up and go to its caller. */
 static int step(struct walk *w, const struct pa_unwind_map *map, uint64_t pc, bool *is_signal)
 {
 	const struct pa_cfi_row *row = NULL;
-	int err = map->cfi ? pa_cfi__row(map->cfi, pc - map->bias, &row) : -ENOENT;
+	int err;
 
+	*is_signal = w->is_arm && map->is_vdso && !w->is_exact;
+	if (*is_signal)
+		return step_arm_signal(w);
+	err = map->cfi ? pa_cfi__row(map->cfi, pc - map->bias, &row) : -ENOENT;
 	if (err == -ENOENT)
 		return step_fp(w);
 	if (err)

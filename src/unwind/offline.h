@@ -35,6 +35,7 @@ enum pa_unwind_end {
 struct pa_unwind_map {
 	struct pa_cfi *cfi; /* NULL: no file, or it could not be read */
 	uint64_t bias;	    /* pc - bias is the virtual address in the file */
+	bool is_vdso;
 };
 
 /** One sample. Everything is borrowed for the call. */

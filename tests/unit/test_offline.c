@@ -11,7 +11,7 @@
 #include "unwind/internal.h"
 #include "unwind/offline.h"
 
-enum { CODE = 0x4000, FN = 0x100, BIAS = 0x700000, NO_CFI = 0xa00000 };
+enum { CODE = 0x4000, FN = 0x100, BIAS = 0x700000, NO_CFI = 0xa00000, VDSO = 0xc00000 };
 #define SP 0x7ffd00001000ull
 
 static struct bytes b;
@@ -32,7 +32,8 @@ static struct {
 static int find_map(void *ctx, uint64_t pc, struct pa_unwind_map *out)
 {
 	(void)ctx;
-	if (pc >= NO_CFI && pc < NO_CFI + 0x1000)
+	out->is_vdso = pc >= VDSO && pc < VDSO + 0x1000;
+	if (out->is_vdso || (pc >= NO_CFI && pc < NO_CFI + 0x1000))
 		return 0;
 	if (pc < BIAS || pc >= BIAS + 0x100000)
 		return -ENOENT;
@@ -332,6 +333,30 @@ TEST(arm_frame_records)
 	CHECK_EQ(w.chain.ips[1], NO_CFI + 0x40);
 	CHECK_EQ(w.chain.ips[2], NO_CFI + 0x80);
 	CHECK_EQ(w.chain.ips[3], pc_in(0, 0x20));
+}
+
+/* siginfo_t and ucontext_t of the kernel lie where the trampoline's stack pointer is. */
+TEST(arm_signal_frame)
+{
+	const size_t saved = (128 + 176 + 8) / 8; /* x0 */
+
+	begin_arm();
+	FUNCTION(DW_CFA_nop); /* handler */
+	FUNCTION(DW_CFA_nop); /* interrupted, a leaf */
+	FUNCTION(DW_CFA_undefined, 30);
+	w.regs[30] = VDSO + 0x100;
+	w.stack[saved + 30] = pc_in(2, 0x40);
+	w.stack[saved + 31] = SP + 0x2000;
+	w.stack[saved + 32] = pc_in(1, 0);
+	CHECK_EQ(walk(pc_in(0, 8)), PA_UNWIND_COMPLETE);
+	CHECK_EQ(w.chain.cnt, 4);
+	CHECK_EQ(w.chain.ips[1], VDSO + 0x100);
+	CHECK_EQ(w.chain.ips[2], pc_in(1, 0));
+	CHECK_EQ(w.chain.ips[3], pc_in(2, 0x40));
+	CHECK(w.chain.is_exact[1] && w.chain.is_exact[2] && !w.chain.is_exact[3]);
+	w.s.stack_bytes = 500;
+	CHECK_EQ(walk(pc_in(0, 8)), PA_UNWIND_OUT_OF_STACK);
+	CHECK_EQ(w.chain.cnt, 2);
 }
 
 TEST(machine_names)
