@@ -120,7 +120,7 @@ struct pa_stack_key {
 };
 
 /** Add a sample, now or with one of the next. @param key  kernel_cnt is filled in; the sample has
- * at most PA_CHAIN_MAX entries
+ *  at most PA_CHAIN_MAX entries
  *  @return 0, -ENOMEM */
 int pa_stacks__add(struct pa_session *s, const struct pa_stack_key *key,
 		   const struct pa_place_context *context, const struct pd_sample *sample);
