@@ -124,6 +124,9 @@ int pd_stream_init(struct pd_stream *s, int fd);
  *  stream ends before, -errno */
 int pd_stream_want(struct pd_stream *s, size_t n);
 void pd_stream_consume(struct pd_stream *s, size_t n);
+/** Copy n bytes out of the stream; memory is taken as they arrive, not as they are announced.
+ *  @return 1, 0 when the stream ends before, -ENOMEM, -errno; free *out in any case */
+int pd_stream_copy(struct pd_stream *s, size_t n, unsigned char **out);
 /** Pass over n bytes. @return 1, 0 when the stream ends before, -errno */
 int pd_stream_skip(struct pd_stream *s, __u64 n);
 /** All that is left, in memory. @return 0, -ENOMEM, -errno; free *out */

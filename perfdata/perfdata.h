@@ -330,6 +330,7 @@ bool pd_reader__is_pipe(const struct pd_reader *r);
 bool pd_reader__is_unfinished(const struct pd_reader *r);
 /** Feature section f, in the byte order of the file and maybe unaligned. *data is borrowed until
  *  close; BUILD_ID of a stream, which grows with each record, until the next pd_reader__next.
+ *  A stream has TRACING_DATA as soon as that record was returned.
  *  @return 0, -ENOENT, -EBADMSG */
 int pd_reader__feature(struct pd_reader *r, enum pd_feature f, const void **data, size_t *bytes);
 /** String feature (HOSTNAME, ARCH ...). @return borrowed string or NULL */

@@ -16,6 +16,8 @@
 
 #include "perfdata/internal.h"
 
+#define TRACING_MAX_BYTES (64 * 1024 * 1024) /* of TRACING_DATA kept from a stream */
+
 int pd_reader_fail(struct pd_reader *r, int err, const char *fmt, ...)
 {
 	va_list args;
@@ -279,6 +281,40 @@ static int next_in_file(struct pd_reader *r, const struct perf_event_header **ou
 	return 1;
 }
 
+/* Take the payload of a TRACING_DATA record, just returned as *out, out of the stream: it is
+ * a feature section in the other layout. The first is kept. */
+static int take_tracing_data(struct pd_reader *r, const struct perf_event_header **out)
+{
+	struct pd_feat *feat = &r->feats[PD_FEAT_TRACING_DATA];
+	void **heap = &r->feat_heap[PD_FEAT_TRACING_DATA];
+	size_t bytes = (size_t)r->pending_skip;
+	unsigned char *data;
+	int rc;
+
+	if (feat->data || bytes > TRACING_MAX_BYTES)
+		return 1;
+	/* what follows moves the window */
+	if (!r->scratch)
+		r->scratch = malloc(PD_RECORD_MAX_BYTES + 1);
+	if (!r->scratch)
+		return -ENOMEM;
+	if (*out != (const struct perf_event_header *)r->scratch)
+		memcpy(r->scratch, *out, (*out)->size);
+	*out = (const struct perf_event_header *)r->scratch;
+	pd_stream_consume(&r->stream, r->pending_bytes);
+	r->pending_bytes = 0;
+	r->pending_skip = 0;
+	rc = pd_stream_copy(&r->stream, bytes, &data);
+	free(*heap);
+	*heap = data;
+	if (rc > 0)
+		*feat = (struct pd_feat){data, bytes, 0};
+	else if (!rc)
+		return fail_at(r, -ENODATA, r->stream.offset, *out,
+			       "the stream ends inside its payload");
+	return rc < 0 ? fail_errno(r, rc, "read") : rc;
+}
+
 static int next_in_stream(struct pd_reader *r, const struct perf_event_header **out, __u64 *offset)
 {
 	struct pd_stream *s = &r->stream;
@@ -314,6 +350,8 @@ static int next_in_stream(struct pd_reader *r, const struct perf_event_header **
 		return rc;
 	r->pending_bytes = hdr.size;
 	rc = payload_bytes(r, *out, s->offset, &r->pending_skip);
+	if (!rc && hdr.type == PD_RECORD_TRACING_DATA)
+		return take_tracing_data(r, out);
 	return rc ? rc : 1;
 }
 

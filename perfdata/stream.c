@@ -82,6 +82,38 @@ int pd_stream_skip(struct pd_stream *s, __u64 n)
 	return 1;
 }
 
+int pd_stream_copy(struct pd_stream *s, size_t n, unsigned char **out)
+{
+	size_t cnt = 0, cap = n < WINDOW_BYTES ? n : WINDOW_BYTES;
+
+	*out = malloc(cap ? cap : 1);
+	while (*out && cnt < n) {
+		size_t step = s->end - s->begin;
+		int err;
+
+		if (!step) {
+			err = pd_stream_want(s, 1);
+			if (err <= 0)
+				return err;
+			continue;
+		}
+		if (cnt == cap) {
+			unsigned char *more = realloc(*out, n - cap < cap ? n : 2 * cap);
+
+			if (!more)
+				return -ENOMEM;
+			*out = more;
+			cap = n - cap < cap ? n : 2 * cap;
+		}
+		if (step > cap - cnt)
+			step = cap - cnt;
+		memcpy(*out + cnt, s->buf + s->begin, step);
+		pd_stream_consume(s, step);
+		cnt += step;
+	}
+	return *out ? 1 : -ENOMEM;
+}
+
 int pd_stream_slurp(struct pd_stream *s, unsigned char **out, size_t *bytes)
 {
 	size_t cnt = s->end - s->begin, cap = WINDOW_BYTES;

@@ -27,6 +27,7 @@ struct tool_files {
 	bool input_given;
 	const char *output; /* "-": standard output */
 	struct pa_filter filter;
+	const char **label_fields; /* NULL-terminated */
 	struct pa_input_opts opts; /* without warn and ctx */
 };
 

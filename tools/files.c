@@ -8,7 +8,9 @@
 
 #include "common.h"
 
-enum { OPT_PID = 0x1000, OPT_TID, OPT_COMM, OPT_CPU, OPT_TIME, OPT_NO_SYMBOLS };
+enum { OPT_PID = 0x1000, OPT_TID, OPT_COMM, OPT_CPU, OPT_TIME, OPT_EVENT, OPT_NO_SYMBOLS };
+enum { OPT_WEIGHT_FIELD = 0x1100, OPT_LABEL_FIELD, OPT_OFF_CPU };
+enum { LABEL_FIELDS_MAX = 16 };
 
 static const struct argp_option options[] = {
 	{"input", 'i', "FILE", 0, "Read FILE, like the argument (default perf.data)", 1},
@@ -20,8 +22,19 @@ static const struct argp_option options[] = {
 	{"cpu", OPT_CPU, "LIST", 0, "Taken on these CPUs: 0-3,8", 2},
 	{"time", OPT_TIME, "A,B", 0,
 	 "Taken from A to B, in seconds as perf script prints them; either may be left out", 2},
-	{NULL, 0, NULL, 0, "Symbols:", 3},
-	{"no-symbols", OPT_NO_SYMBOLS, NULL, 0, "Look none up: frames are named after binaries", 3},
+	{"event", OPT_EVENT, "NAME", 0, "Of this event only, named as in perf: sched:sched_switch",
+	 2},
+	{NULL, 0, NULL, 0, "What they weigh:", 3},
+	{"weight-field", OPT_WEIGHT_FIELD, "FIELD", 0,
+	 "This field of their tracepoint instead of their period", 3},
+	{"label-field", OPT_LABEL_FIELD, "FIELD", 0,
+	 "Label them with this field of their tracepoint; may be repeated", 3},
+	{"off-cpu", OPT_OFF_CPU, NULL, 0,
+	 "The time that threads were switched out: of sched:sched_switch, context switches or "
+	 "perf's offcpu-time",
+	 3},
+	{NULL, 0, NULL, 0, "Symbols:", 4},
+	{"no-symbols", OPT_NO_SYMBOLS, NULL, 0, "Look none up: frames are named after binaries", 4},
 	{0},
 };
 
@@ -46,11 +59,25 @@ static void add_input(struct tool_files *files, char *arg, struct argp_state *st
 	files->input_given = true;
 }
 
+static void add_label(struct tool_files *files, const char *arg, struct argp_state *state)
+{
+	size_t cnt = 0;
+
+	while (files->label_fields[cnt])
+		cnt++;
+	if (cnt == LABEL_FIELDS_MAX)
+		argp_error(state, "more than %d label fields: %s", LABEL_FIELDS_MAX, arg);
+	else
+		files->label_fields[cnt] = arg;
+}
+
 static int start(struct tool_files *files, const struct argp_state *state)
 {
 	files->inputs = calloc(state->argc + 1, sizeof(*files->inputs));
-	if (!files->inputs)
+	files->label_fields = calloc(LABEL_FIELDS_MAX + 1, sizeof(*files->label_fields));
+	if (!files->inputs || !files->label_fields)
 		return ENOMEM;
+	files->opts.label_fields = files->label_fields;
 	files->inputs[0] = "perf.data";
 	files->input_cnt = 1;
 	files->output = "-";
@@ -95,6 +122,22 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		need(state, pa_filter__parse_time(filter, arg),
 		     "times are like 12.5,13 or 12.5, or ,13", arg);
 		return 0;
+	case OPT_EVENT:
+		files->opts.event = arg;
+		return 0;
+	case OPT_WEIGHT_FIELD:
+		files->opts.weight_field = arg;
+		return 0;
+	case OPT_LABEL_FIELD:
+		add_label(files, arg, state);
+		return 0;
+	case OPT_OFF_CPU:
+		files->opts.off_cpu = true;
+		return 0;
+	case ARGP_KEY_END:
+		if (files->opts.off_cpu && files->opts.weight_field)
+			argp_error(state, "--off-cpu and --weight-field are two weights");
+		return 0;
 	case OPT_NO_SYMBOLS:
 		files->opts.no_symbols = true;
 		return 0;
@@ -109,4 +152,5 @@ void tool_files_free(struct tool_files *files)
 {
 	pa_filter__clear(&files->filter);
 	free(files->inputs);
+	free(files->label_fields);
 }

@@ -23,17 +23,17 @@ struct job {
 };
 
 static const struct argp_option options[] = {
-	{NULL, 0, NULL, 0, "What a line shows:", 4},
-	{"periods", 'p', NULL, 0, "Weight by the samples' periods (default: count samples)", 4},
-	{"kernel-only", 'K', NULL, 0, "Only the kernel's part of each stack", 4},
-	{"user-only", 'U', NULL, 0, "Only the user's part", 4},
-	{"delimiter", 'd', NULL, 0, "Put - between the user's and the kernel's part", 4},
+	{NULL, 0, NULL, 0, "What a line shows:", 5},
+	{"periods", 'p', NULL, 0, "Weight by the samples' periods (default: count samples)", 5},
+	{"kernel-only", 'K', NULL, 0, "Only the kernel's part of each stack", 5},
+	{"user-only", 'U', NULL, 0, "Only the user's part", 5},
+	{"delimiter", 'd', NULL, 0, "Put - between the user's and the kernel's part", 5},
 	{"annotate", 'a', NULL, 0,
-	 "Put _[k] after kernel functions, _[j] after those of a JIT compiler", 4},
-	{"addresses", OPT_ADDRESSES, NULL, 0, "Show the address of a frame without symbol", 4},
-	{"with-pid", OPT_WITH_PID, NULL, 0, "Begin with comm-PID", 4},
-	{"with-tid", OPT_WITH_TID, NULL, 0, "Begin with comm-PID/TID", 4},
-	{"root", OPT_ROOT, "WHAT", 0, "Begin with comm (the default), pid, tid or none", 4},
+	 "Put _[k] after kernel functions, _[j] after those of a JIT compiler", 5},
+	{"addresses", OPT_ADDRESSES, NULL, 0, "Show the address of a frame without symbol", 5},
+	{"with-pid", OPT_WITH_PID, NULL, 0, "Begin with comm-PID", 5},
+	{"with-tid", OPT_WITH_TID, NULL, 0, "Begin with comm-PID/TID", 5},
+	{"root", OPT_ROOT, "WHAT", 0, "Begin with comm (the default), pid, tid or none", 5},
 	{0},
 };
 

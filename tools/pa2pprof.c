@@ -21,16 +21,16 @@ struct options {
 };
 
 static const struct argp_option options[] = {
-	{NULL, 0, NULL, 0, "The profile:", 4},
+	{NULL, 0, NULL, 0, "The profile:", 5},
 	{"tag", 't', "KEY=VALUE", 0,
-	 "Add a comment to the profile, after the file's own tags; may be repeated", 4},
+	 "Add a comment to the profile, after the file's own tags; may be repeated", 5},
 	{"default-sample-type", OPT_DEFAULT_TYPE, "TYPE", 0,
-	 "The sample type that viewers show first (default: the first event's weight)", 4},
+	 "The sample type that viewers show first (default: the first event's weight)", 5},
 	{"labels", OPT_LABELS, "LIST", 0,
 	 "Labels of samples: pid, tid, comm, separated by commas, or none (default pid,tid,comm)",
-	 4},
+	 5},
 	{"addresses", OPT_ADDRESSES, NULL, 0,
-	 "Tell addresses apart where nothing is mapped (default: all are [unknown])", 4},
+	 "Tell addresses apart where nothing is mapped (default: all are [unknown])", 5},
 	{0},
 };
 

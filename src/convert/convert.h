@@ -45,6 +45,21 @@ struct pa_session_opts {
 	/** Weights of different events don't add up: resolve keeps the stacks of the first event
 	 *  that was sampled, and warns about the others. */
 	bool one_event;
+	/* The strings are borrowed; they must live as long as the session. */
+	/** Only samples of this event, named as in perf; its modifiers (":u", "pp") may be left
+	 *  out. NULL: all. */
+	const char *event;
+	/** Weigh samples by this field of their tracepoint instead of by their period. Samples
+	 *  without it are left out. NULL: none. */
+	const char *weight_field;
+	/** Fields of tracepoints that become labels: stacks that differ in them are distinct. At
+	 *  most 16, NULL-terminated; NULL: none. "state" is a switched thread's state as ps shows
+	 *  it (off_cpu). Labels of fields pid, tid and comm have "field:" before the name. */
+	const char *const *label_fields;
+	/** Weigh stacks by the time that their threads were switched out there, in nanoseconds.
+	 *  Needs sched:sched_switch of all CPUs, or SWITCH records and sched:sched_switch or
+	 *  context-switches samples, or perf's own offcpu-time events. */
+	bool off_cpu;
 	void (*warn)(void *ctx, const char *msg);
 	/** Called before the first file is opened to walk a sample's copied stack, which is while
 	 *  records are fed: what is known by then of the data's origin is to be told to the
@@ -62,6 +77,8 @@ struct pa_session_stats {
 	uint64_t throttle_cnt; /* times that the kernel stopped an event for being too fast */
 	uint64_t malformed_cnt, unknown_event_cnt;
 	uint64_t stack_cnt;	    /* distinct */
+	uint64_t off_cnt;	    /* off_cpu: times that a thread was switched out */
+	uint64_t unpaired_cnt;	    /* of these, not switched in again: left out */
 	uint64_t first_ns, last_ns; /* sample times; 0 when there are none */
 	/** Samples with a copied stack, by how their walk ended. */
 	uint64_t unwound_cnt[PA_UNWIND_END_CNT];
@@ -78,9 +95,12 @@ int pa_session__feed(struct pa_session *s, const struct perf_event_header *hdr);
 /** Feed a whole file: for a file that can be rewound all sideband records first, then the
  *  samples; a stream round by round (samples wait for the FINISHED_ROUND after theirs).
  *  Also restores the saved symbols, if any, and reads the build-id table.
- *  @return 0, -ENODATA cut short (what was whole is in), -EBADMSG, -errno;
- *  pd_reader__errmsg(r) says where */
+ *  @return 0, -ENODATA cut short (what was whole is in), -ENOENT the file has nothing of what the
+ *  options ask for (pa_session__errmsg says what), -EBADMSG, -errno; pd_reader__errmsg(r) says
+ *  where */
 int pa_session__feed_reader(struct pa_session *s, struct pd_reader *r);
+/** What a failed call did not find, and what to do about it; "" when there is nothing to say. */
+const char *pa_session__errmsg(const struct pa_session *s);
 /** Where the kernel's text lay when the data was recorded. @return 0 unknown */
 uint64_t pa_session__kernel_text(const struct pa_session *s);
 /** Symbolize every distinct address of every stack. Call once, after the last record.
@@ -108,6 +128,13 @@ struct pa_frame {
 	uint32_t pid;		     /* JIT: whose code */
 };
 
+/** A field of the samples of a stack. */
+struct pa_label {
+	const char *key;
+	const char *str; /* NULL: a number */
+	int64_t num;
+};
+
 /** One distinct stack with its weight. */
 struct pa_stack {
 	uint32_t pid, tid; /* 0 with merge_processes, merge_threads */
@@ -117,9 +144,13 @@ struct pa_stack {
 	size_t frame_cnt;
 	const uint32_t *frames; /* frame_cnt indices for pa_session__frame, leaf first */
 	uint64_t sample_cnt;
-	uint64_t period_sum;
+	uint64_t period_sum; /* or the sum of what weight_field or off_cpu ask for */
+	const struct pa_label *labels;
+	size_t label_cnt;
 };
 
+/** weight_field or off_cpu was asked for: the weight is the sum of periods. */
+bool pa_session__is_weighted(const struct pa_session *s);
 /** The stacks, in order of first appearance. Valid after pa_session__resolve until free. */
 size_t pa_session__stack_cnt(const struct pa_session *s);
 void pa_session__stack(const struct pa_session *s, size_t i, struct pa_stack *out);

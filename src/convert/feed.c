@@ -125,13 +125,24 @@ static int feed_file(struct feeder *f)
 	if (err)
 		return err;
 	while ((end = pd_reader__next(f->r, &hdr, NULL)) == 1) {
-		if (hdr->type != PERF_RECORD_SAMPLE)
-			continue;
-		err = feed_one(f->s, hdr);
+		err = 0;
+		if (hdr->type == PERF_RECORD_SAMPLE || pa_session__is_switch(f->s, hdr->type))
+			err = feed_one(f->s, hdr);
+		else if (hdr->type == PD_RECORD_FINISHED_ROUND)
+			err = pa_offcpu__end_round(f->s);
 		if (err)
 			return err;
 	}
 	return end;
+}
+
+static int take_tracing(struct feeder *f)
+{
+	const void *data;
+	size_t bytes;
+	int err = pd_reader__feature(f->r, PD_FEAT_TRACING_DATA, &data, &bytes);
+
+	return err ? 0 : pa_fields__take_tracing(f->s, data, bytes);
 }
 
 /* A round is complete: the samples of the one before it can be looked up. */
@@ -142,6 +153,8 @@ static int end_round(struct feeder *f, bool is_last)
 
 	if (!err)
 		err = drain(f->s, &f->samples[1]);
+	if (!err)
+		err = pa_offcpu__end_round(f->s);
 	if (!err && is_last)
 		err = drain(f->s, &f->samples[0]);
 	previous = f->samples[1];
@@ -157,8 +170,10 @@ static int feed_stream(struct feeder *f)
 
 	while ((end = pd_reader__next(f->r, &hdr, NULL)) == 1) {
 		err = 0;
-		if (hdr->type == PERF_RECORD_SAMPLE) {
+		if (hdr->type == PERF_RECORD_SAMPLE || pa_session__is_switch(f->s, hdr->type)) {
 			err = enqueue(&f->samples[0], hdr, 0);
+		} else if (hdr->type == PD_RECORD_TRACING_DATA) {
+			err = take_tracing(f);
 		} else if (pa_session__is_sideband(hdr->type)) {
 			err = take_sideband(f, hdr);
 		}
@@ -196,15 +211,23 @@ static int restore_symbols(struct pa_session *s, struct pd_reader *r)
 int pa_session__feed_reader(struct pa_session *s, struct pd_reader *r)
 {
 	struct feeder f = {.s = s, .r = r};
-	int err;
+	int err, missing;
 
 	err = pd_reader__build_ids(r, take_build_id, s);
 	if (err == -ENOMEM)
 		goto out;
 	err = restore_symbols(s, r);
+	if (!err)
+		err = take_tracing(&f);
 	if (err)
 		goto out;
 	err = pd_reader__is_pipe(r) ? feed_stream(&f) : feed_file(&f);
+	if (!err || err == -ENODATA) {
+		missing = s->opts.off_cpu ? pa_offcpu__finish(s) : 0;
+		if (!missing)
+			missing = pa_fields__check(s);
+		err = missing ? missing : err;
+	}
 out:
 	free_queue(&f.sideband);
 	free_queue(&f.samples[0]);

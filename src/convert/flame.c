@@ -572,8 +572,10 @@ static int add_stack(struct pa_calltree *t, struct stack_names *s, const struct 
 
 int pa_flame__write(const struct pa_session *session, const struct pa_flame_opts *opts, FILE *out)
 {
-	bool periods = opts && opts->sz >= offsetof(struct pa_flame_opts, periods) + sizeof(bool) &&
-		       opts->periods;
+	bool periods =
+		pa_session__is_weighted(session) ||
+		(opts && opts->sz >= offsetof(struct pa_flame_opts, periods) + sizeof(bool) &&
+		 opts->periods);
 	struct stack_names s = {.frame_cnt = pa_session__frame_cnt(session)};
 	struct pa_calltree *tree = NULL;
 	int err;

@@ -22,6 +22,7 @@ struct folder {
 	struct pa_folded_opts opts;
 	uint64_t seed;
 	const struct pa_session *s; /* at hand */
+	bool periods;		    /* of s */
 	struct pa_strings names;
 	uint32_t *of_frame[2]; /* name number + 1 by frame index; [1] in java processes */
 	struct line *lines;
@@ -223,7 +224,7 @@ static int fold(struct folder *f, const struct pa_stack *stack)
 		err = put_frames(f, stack, 0, kernel_cnt, &cnt);
 	return err || !cnt ? err
 			   : add_line(f, f->stack, cnt,
-				      f->opts.periods ? stack->period_sum : stack->sample_cnt);
+				      f->periods ? stack->period_sum : stack->sample_cnt);
 }
 
 /* The order of the lines' text, byte by byte. Names hold no ';', so the first names that differ
@@ -274,6 +275,7 @@ static int fold_session(struct folder *f, const struct pa_session *s)
 	int err = 0;
 
 	f->s = s;
+	f->periods = f->opts.periods || pa_session__is_weighted(s);
 	f->of_frame[0] = calloc(pa_session__frame_cnt(s) + 1, sizeof(*f->of_frame[0]));
 	f->of_frame[1] = calloc(pa_session__frame_cnt(s) + 1, sizeof(*f->of_frame[1]));
 	if (!f->of_frame[0] || !f->of_frame[1])

@@ -183,6 +183,10 @@ static int set_up(struct pa_input *in)
 		.warn = session_warn,
 		.origin = tell_origin,
 		.ctx = in,
+		.event = in->opts.event,
+		.weight_field = in->opts.weight_field,
+		.label_fields = in->opts.label_fields,
+		.off_cpu = in->opts.off_cpu,
 	};
 	int err = pa_symbolizer__new(&sym_opts, &in->symbolizer);
 
@@ -214,6 +218,8 @@ int pa_input__open(const char *path, const struct pa_input_opts *opts, struct pa
 	if (err)
 		return fail(in, err, "failed to set up: %s", strerror(-err));
 	end = pa_session__feed_reader(in->session, in->reader);
+	if (end && *pa_session__errmsg(in->session))
+		return fail(in, end, "%s", pa_session__errmsg(in->session));
 	if (end && end != -ENODATA)
 		return fail(in, end, "failed to read: %s",
 			    *pd_reader__errmsg(in->reader) ? pd_reader__errmsg(in->reader)

@@ -18,6 +18,10 @@ struct pa_input_opts {
 	bool addresses;	 /* tell unmapped addresses apart (larger, slower) */
 	bool one_event, merge_processes, merge_threads; /* as pa_session_opts has them */
 	const struct pa_filter *filter; /* borrowed until close; NULL: all samples */
+	/** As in struct pa_session_opts. */
+	const char *event, *weight_field;
+	const char *const *label_fields;
+	bool off_cpu;
 	/** One line about something that does not stop the conversion, without newline. */
 	void (*warn)(void *ctx, const char *msg);
 	void *ctx;

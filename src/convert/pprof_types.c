@@ -41,9 +41,13 @@ static int add_session(struct pa_pprof_types *t, const struct pa_session *s,
 			weights[stack.event].is_used = true;
 	}
 	for (size_t i = 0; i < event_cnt; i++) {
+		const char *name = pd_events__get(s->opts.events, i)->name;
+
 		if (!weights[i].is_used)
 			continue;
-		weights[i].column = get_column(t, pd_events__get(s->opts.events, i)->name);
+		if (pa_session__is_weighted(s))
+			name = s->opts.off_cpu ? "offcpu" : s->opts.weight_field;
+		weights[i].column = get_column(t, name);
 		if (weights[i].column == PA_NONE)
 			return -E2BIG;
 	}
@@ -76,6 +80,13 @@ static void name_one(struct pa_pprof_types *t, const struct pa_session *const *s
 	t->types[0] = (struct pprof_value_type){"samples", "count"};
 	t->types[1] = (struct pprof_value_type){"cpu", "nanoseconds"};
 	t->type_cnt = 2;
+	if (pa_session__is_weighted(sessions[0])) {
+		t->types[1].type =
+			sessions[0]->opts.off_cpu ? "offcpu" : sessions[0]->opts.weight_field;
+		t->types[1].unit = sessions[0]->opts.off_cpu ? "nanoseconds" : "count";
+		t->period = 1;
+		return;
+	}
 	if (!attr)
 		return;
 	t->period = period_of(attr);

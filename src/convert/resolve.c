@@ -100,6 +100,10 @@ int pa_session__resolve(struct pa_session *s)
 	err = pa_stacks__flush(s);
 	pa_index__free(&s->stack_table);
 	pa_index__free(&s->places.table);
+	if (!err && s->opts.off_cpu)
+		err = pa_offcpu__finish(s);
+	if (s->opts.off_cpu)
+		pa_offcpu__drop_stacks(s);
 	if (s->opts.one_event)
 		keep_one_event(s);
 	s->frames = calloc(s->places.cnt + 1, sizeof(*s->frames));
@@ -132,6 +136,10 @@ void pa_session__stack(const struct pa_session *s, size_t i, struct pa_stack *ou
 		.sample_cnt = e->sample_cnt,
 		.period_sum = e->period_sum,
 	};
+	if (e->label) {
+		out->labels = s->fields.sets[e->label - 1].labels;
+		out->label_cnt = s->fields.sets[e->label - 1].cnt;
+	}
 }
 
 size_t pa_session__frame_cnt(const struct pa_session *s)

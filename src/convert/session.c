@@ -43,6 +43,7 @@ int pa_session__new(const struct pa_session_opts *opts, struct pa_session **out)
 	memcpy(&s->opts, opts, opts->sz < sizeof(s->opts) ? opts->sz : sizeof(s->opts));
 	s->seed = new_seed();
 	pa_procs__init(&s->procs, s->seed);
+	pa_fields__init(s);
 	*out = s;
 	return 0;
 }
@@ -54,6 +55,8 @@ void pa_session__free(struct pa_session *s)
 	pa_procs__free(&s->procs);
 	pa_session_unwind__free(s);
 	pa_session_images__free(s);
+	pa_fields__free(s);
+	pa_offcpu__free(&s->offcpu);
 	free(s->stacks);
 	pa_stacks__free_queue(s);
 	pa_index__free(&s->stack_table);
@@ -75,6 +78,33 @@ void pa_session__warn(const struct pa_session *s, const char *fmt, ...)
 	vsnprintf(msg, sizeof(msg), fmt, ap);
 	va_end(ap);
 	s->opts.warn(s->opts.ctx, msg);
+}
+
+int pa_session__fail(struct pa_session *s, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(s->errmsg, sizeof(s->errmsg), fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+bool pa_session__is_weighted(const struct pa_session *s)
+{
+	return s->opts.off_cpu || s->opts.weight_field;
+}
+
+const char *pa_session__errmsg(const struct pa_session *s)
+{
+	return s->errmsg;
+}
+
+/* Records that come in the order of samples, and count like them. */
+bool pa_session__is_switch(const struct pa_session *s, __u32 type)
+{
+	return s->opts.off_cpu &&
+	       (type == PERF_RECORD_SWITCH || type == PERF_RECORD_SWITCH_CPU_WIDE);
 }
 
 bool pa_session__is_sideband(__u32 type)
@@ -264,13 +294,18 @@ static int complete_chain(struct pa_session *s, struct pd_sample *sample)
 }
 
 static int add_stack(struct pa_session *s, const struct pd_sample *sample,
-		     const struct pa_place_context *context, const struct pa_stack_key *key)
+		     const struct pa_place_context *context, const struct pa_stack_key *key,
+		     const struct pa_sample_use *use)
 {
 	int err = pa_stacks__add(s, key, context, sample);
 
+	if (!err && use->is_off)
+		err = pa_stacks__flush(s);
+	if (!err && use->is_off)
+		err = pa_offcpu__begin(s, use->off_tid, sample, s->last_stack);
 	if (err)
 		return err;
-	s->stats.sample_cnt++;
+	s->stats.sample_cnt += !use->is_off;
 	if (sample->id.time && (!s->stats.first_ns || sample->id.time < s->stats.first_ns))
 		s->stats.first_ns = sample->id.time;
 	if (sample->id.time > s->stats.last_ns)
@@ -282,6 +317,7 @@ static int feed_sample(struct pa_session *s, const struct perf_event_header *hdr
 {
 	struct pa_stack_key key = {0};
 	struct pa_place_context context;
+	struct pa_sample_use use = {0};
 	struct pd_sample sample;
 	uint64_t time_ns;
 	int err = pd_sample__parse(s->opts.events, hdr, &sample);
@@ -290,6 +326,11 @@ static int feed_sample(struct pa_session *s, const struct perf_event_header *hdr
 		return err;
 	if (sample.id.event < 0 || sample.id.event > EVENTS_MAX)
 		return -ENOENT;
+	if (!pa_fields__is_plain(&s->fields, sample.id.event)) {
+		err = pa_fields__of_sample(s, &sample, &use);
+		if (err)
+			return err < 0 ? err : 0;
+	}
 	/* Without times every sideband record counts. */
 	time_ns = sample.id.time ? sample.id.time : UINT64_MAX;
 	key.comm = pa_procs__comm(&s->procs, sample.id.pid, sample.id.tid, time_ns);
@@ -307,10 +348,11 @@ static int feed_sample(struct pa_session *s, const struct perf_event_header *hdr
 	key.pid = s->opts.merge_processes ? 0 : sample.id.pid;
 	key.tid = s->opts.merge_threads ? 0 : sample.id.tid;
 	key.event = sample.id.event;
+	key.label = use.label;
 	err = pa_session_unwind__sample(s, &sample, context.space, time_ns);
 	if (!err)
 		err = complete_chain(s, &sample);
-	return err ? err : add_stack(s, &sample, &context, &key);
+	return err ? err : add_stack(s, &sample, &context, &key, &use);
 }
 
 int pa_session__feed(struct pa_session *s, const struct perf_event_header *hdr)
@@ -341,6 +383,10 @@ int pa_session__feed(struct pa_session *s, const struct perf_event_header *hdr)
 	case PERF_RECORD_THROTTLE:
 		s->stats.throttle_cnt++;
 		break;
+	case PERF_RECORD_SWITCH:
+	case PERF_RECORD_SWITCH_CPU_WIDE:
+		err = pa_offcpu__feed(s, hdr);
+		break;
 	default:
 		break;
 	}
@@ -357,6 +403,8 @@ void pa_session__stats(const struct pa_session *s, struct pa_session_stats *out)
 {
 	*out = s->stats;
 	out->stack_cnt = s->stack_cnt;
+	out->off_cnt = s->offcpu.out_cnt;
+	out->unpaired_cnt = s->offcpu.unpaired_cnt;
 	out->lost_cnt = s->lost_samples_cnt ? s->lost_samples_cnt : s->lost_records_cnt;
 }
 

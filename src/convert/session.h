@@ -6,6 +6,8 @@
 #define PA_SESSION_H
 
 #include "convert/convert.h"
+#include "convert/fields.h"
+#include "convert/offcpu.h"
 #include "convert/places.h"
 
 /** An image as records name it. One per ELF file (path and build-id, else path and inode), one
@@ -36,6 +38,7 @@ struct pa_stack_entry {
 	const char *comm;
 	uint64_t sample_cnt, period_sum;
 	uint32_t pid, tid;
+	uint32_t label; /* index into fields.sets + 1; 0 none */
 	uint16_t place_cnt, kernel_cnt, event;
 };
 _Static_assert(sizeof(struct pa_stack_entry) <= 64, "one cache line per stack");
@@ -66,9 +69,14 @@ struct pa_session {
 	size_t stack_cnt, stack_cap;
 	struct pa_index stack_table;
 	struct pa_stack_queue *stack_queue;
+	uint32_t last_stack; /* that a sample was counted in */
 	struct pa_pool chains;
 
 	uint64_t *scratch; /* a chain that is put together from parts: PD_CALLCHAIN_MAX entries */
+
+	struct pa_fields fields;
+	struct pa_offcpu offcpu;
+	char errmsg[512];
 
 	uint64_t lost_records_cnt; /* by LOST; LOST_SAMPLES says it better where it is */
 	uint64_t lost_samples_cnt;
@@ -116,6 +124,7 @@ void pa_session_unwind__free(struct pa_session *s);
 struct pa_stack_key {
 	const char *comm;
 	uint32_t pid, tid;
+	uint32_t label;
 	uint16_t event, kernel_cnt;
 };
 
@@ -132,6 +141,10 @@ void pa_stacks__free_queue(struct pa_session *s);
 bool pa_session__is_sideband(__u32 type);
 /** When a sideband record happened; 0 where the file's records carry no times. */
 uint64_t pa_session__sideband_time(const struct pa_session *s, const struct perf_event_header *hdr);
+bool pa_session__is_switch(const struct pa_session *s, __u32 type);
+/** Set errmsg. @return err */
+int pa_session__fail(struct pa_session *s, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 void pa_session__warn(const struct pa_session *s, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 

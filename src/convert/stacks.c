@@ -39,8 +39,8 @@ _Static_assert((int)QUEUE_CNT > (int)COUNT, "the queue is longer than a sample's
 static bool is_same_stack(const struct pa_stack_entry *e, const struct waiting *w)
 {
 	return e->hash == w->hash && e->comm == w->key.comm && e->pid == w->key.pid &&
-	       e->tid == w->key.tid && e->event == w->key.event && e->place_cnt == w->cnt &&
-	       e->kernel_cnt == w->key.kernel_cnt &&
+	       e->tid == w->key.tid && e->label == w->key.label && e->event == w->key.event &&
+	       e->place_cnt == w->cnt && e->kernel_cnt == w->key.kernel_cnt &&
 	       !memcmp(e->places, w->places, w->cnt * sizeof(*w->places));
 }
 
@@ -55,6 +55,7 @@ static int add_new(struct pa_session *s, const struct waiting *w)
 	if (!copy || pa_index__add(&s->stack_table, w->hash, s->stack_cnt))
 		return -ENOMEM;
 	memcpy(copy, w->places, w->cnt * sizeof(*copy));
+	s->last_stack = s->stack_cnt;
 	s->stacks[s->stack_cnt++] = (struct pa_stack_entry){
 		.hash = w->hash,
 		.places = copy,
@@ -63,6 +64,7 @@ static int add_new(struct pa_session *s, const struct waiting *w)
 		.period_sum = w->period,
 		.pid = w->key.pid,
 		.tid = w->key.tid,
+		.label = w->key.label,
 		.place_cnt = w->cnt,
 		.kernel_cnt = w->key.kernel_cnt,
 		.event = w->key.event,
@@ -81,6 +83,7 @@ static int count(struct pa_session *s, const struct waiting *w)
 			continue;
 		e->sample_cnt++;
 		e->period_sum += w->period;
+		s->last_stack = i;
 		return 0;
 	}
 	return add_new(s, w);
@@ -93,7 +96,8 @@ static int finish(struct pa_session *s, struct waiting *w)
 	w->hash = pa_hash_bytes(w->places, w->cnt * sizeof(*w->places),
 				pa_mix(s->seed ^ ((uint64_t)w->key.pid << 32 | w->key.tid),
 				       (uintptr_t)w->key.comm ^
-					       ((uint64_t)w->key.event << 40 | w->key.kernel_cnt)));
+					       ((uint64_t)w->key.event << 48 |
+						(uint64_t)w->key.label << 16 | w->key.kernel_cnt)));
 	if (s->stack_table.slots)
 		__builtin_prefetch(
 			&s->stack_table.slots[pa_index__start(&s->stack_table, w->hash)]);

@@ -41,6 +41,8 @@ struct sample {
 	const uint32_t *ids; /* locations, leaf first */
 	uint32_t id_cnt, pid, tid;
 	const char *comm;
+	const struct pa_label *labels; /* fields, of the session */
+	uint32_t label_cnt;
 	int64_t *values;
 };
 
@@ -326,10 +328,24 @@ static int add_location(struct builder *b, const struct session_part *part, uint
 
 /* ---- samples --------------------------------------------------------------------------------- */
 
+static bool has_same_labels(const struct sample *a, const struct sample *b)
+{
+	if (a->label_cnt != b->label_cnt)
+		return false;
+	for (size_t i = 0; i < a->label_cnt && a->labels != b->labels; i++) {
+		const struct pa_label *x = &a->labels[i], *y = &b->labels[i];
+
+		if (strcmp(x->key, y->key) || !x->str != !y->str || x->num != y->num ||
+		    (x->str && strcmp(x->str, y->str)))
+			return false;
+	}
+	return true;
+}
+
 static bool is_same_sample(const struct sample *a, const struct sample *b)
 {
 	return a->id_cnt == b->id_cnt && a->pid == b->pid && a->tid == b->tid &&
-	       (a->comm == b->comm || !strcmp(a->comm, b->comm)) &&
+	       (a->comm == b->comm || !strcmp(a->comm, b->comm)) && has_same_labels(a, b) &&
 	       !memcmp(a->ids, b->ids, a->id_cnt * sizeof(*a->ids));
 }
 
@@ -367,6 +383,8 @@ static int take_stack(struct builder *b, size_t part, const struct pa_stack *sta
 		.pid = labels & PA_LABEL_PID ? stack->pid : 0,
 		.tid = labels & PA_LABEL_TID ? stack->tid : 0,
 		.comm = labels & PA_LABEL_COMM ? stack->comm : "",
+		.labels = stack->labels,
+		.label_cnt = stack->label_cnt,
 	};
 	struct sample *sample;
 
@@ -391,7 +409,7 @@ static int take_stack(struct builder *b, size_t part, const struct pa_stack *sta
 
 static int write_sample(struct builder *b, const struct sample *sample)
 {
-	struct pprof_label labels[3];
+	struct pprof_label labels[3 + PA_LABELS_MAX];
 	size_t label_cnt = 0;
 
 	if (b->opts->labels & PA_LABEL_PID)
@@ -402,6 +420,14 @@ static int write_sample(struct builder *b, const struct sample *sample)
 			(struct pprof_label){.key = "tid", .num = (int32_t)sample->tid};
 	if (b->opts->labels & PA_LABEL_COMM)
 		labels[label_cnt++] = (struct pprof_label){.key = "comm", .str = sample->comm};
+	for (size_t i = 0; i < sample->label_cnt; i++)
+		labels[label_cnt++] = (struct pprof_label){
+			.key = sample->labels[i].key,
+			.str = sample->labels[i].str,
+			.num = sample->labels[i].num,
+			/* readers drop the number 0 if it has no unit */
+			.num_unit = sample->labels[i].str ? NULL : "count",
+		};
 	while (sample->id_cnt > b->wide_cap)
 		if (pa_array_grow(&b->wide_ids, b->wide_cap, &b->wide_cap, sizeof(*b->wide_ids)))
 			return -ENOMEM;

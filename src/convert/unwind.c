@@ -238,8 +238,8 @@ int pa_session_unwind__sample(struct pa_session *s, struct pd_sample *sample, ui
 	s->stats.unwound_cnt[u->chain.end]++;
 	kernel_cnt = kernel_part(sample);
 	/* Where the kernel walked the user's stack, too, it may have come further. */
-	if (u->chain.cnt && (u->chain.end == PA_UNWIND_COMPLETE ||
-			     sample->ip_cnt - kernel_cnt <= u->chain.cnt + 1))
+	if (u->chain.cnt &&
+	    (u->chain.end == PA_UNWIND_COMPLETE || sample->ip_cnt - kernel_cnt <= u->chain.cnt + 1))
 		compose(u, sample, kernel_cnt);
 	return 0;
 }

@@ -83,3 +83,18 @@ def hardware_cycles():
     """Skip where the CPU has no counter (a VM)."""
     if not os.path.exists("/sys/bus/event_source/devices/cpu/events/cpu-cycles"):
         pytest.skip("no hardware counters (/sys/bus/event_source/devices/cpu)")
+
+
+def tracefs():
+    """What to put before a command that needs tracefs: nothing where it is mounted, else what
+    mounts it for that command alone."""
+    if os.path.isdir("/sys/kernel/tracing/events") or \
+            os.path.isdir("/sys/kernel/debug/tracing/events"):
+        return []
+    mount = 'mount -t tracefs tracefs /sys/kernel/tracing && exec "$@"'
+    prefix = [command("unshare", "util-linux"), "-m", "sh", "-c", mount, "sh"]
+    tried = subprocess.run([*prefix, "test", "-d", "/sys/kernel/tracing/events/sched"],
+                           capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"tracefs can't be mounted: {tried.stderr.strip()}")
+    return prefix

@@ -366,6 +366,12 @@ size_t pa_session__frame_cnt(const struct pa_session *s)
 	return sizeof(all_frames) / sizeof(all_frames[0]);
 }
 
+bool pa_session__is_weighted(const struct pa_session *s)
+{
+	(void)s;
+	return false;
+}
+
 void pa_session__stack(const struct pa_session *s, size_t i, struct pa_stack *out)
 {
 	(void)s;

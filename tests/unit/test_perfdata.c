@@ -395,6 +395,84 @@ TEST(stdin_is_a_file)
 	done(path);
 }
 
+/* A stream of 5 samples with bytes of TRACING_DATA, which claims to be claim bytes. */
+static char *stream_with_tracing_data(size_t bytes, __u32 claim, size_t *total)
+{
+	const struct perf_event_header hdr = {.type = PD_RECORD_TRACING_DATA, .size = 12};
+	char *path, *file = ours(true, 5, &path), *out, *p;
+	size_t file_bytes;
+
+	free(file);
+	file = slurp_file(path, &file_bytes);
+	done(path);
+	*total = file_bytes + sizeof(hdr) + sizeof(claim) + bytes;
+	p = out = malloc(*total);
+	if (!out)
+		abort();
+	p = mempcpy(p, file, PD_PIPE_HEADER_BYTES);
+	p = mempcpy(p, &hdr, sizeof(hdr));
+	p = mempcpy(p, &claim, sizeof(claim));
+	for (size_t i = 0; i < bytes; i++)
+		*p++ = (char)(i * 7 + i / 256);
+	memcpy(p, file + PD_PIPE_HEADER_BYTES, file_bytes - PD_PIPE_HEADER_BYTES);
+	free(file);
+	return out;
+}
+
+/* In pipe layout the payload of the record is what the section is in a file. */
+TEST(stream_tracing_data)
+{
+	static const size_t sizes[] = {0, 8, 1000, 300000, 2000000};
+	const struct perf_event_header *hdr;
+	const unsigned char *data;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		size_t total, bytes, wrong_cnt = 0, sample_cnt = 0;
+		char *file = stream_with_tracing_data(sizes[i], (__u32)sizes[i], &total);
+		char *path = temp_file(file, total);
+		struct pd_reader *r;
+		int rc;
+
+		CHECK_EQ(pd_reader__open(path, &r), 0);
+		CHECK_EQ(pd_reader__feature(r, PD_FEAT_TRACING_DATA, (const void **)&data, &bytes),
+			 -ENOENT);
+		CHECK_EQ(pd_reader__next(r, &hdr, NULL), 1);
+		CHECK_EQ(hdr->type, PD_RECORD_TRACING_DATA);
+		CHECK_EQ(hdr->size, 12);
+		CHECK_EQ(pd_reader__feature(r, PD_FEAT_TRACING_DATA, (const void **)&data, &bytes),
+			 0);
+		CHECK_EQ(bytes, sizes[i]);
+		for (size_t k = 0; k < bytes; k++)
+			wrong_cnt += data[k] != (unsigned char)(k * 7 + k / 256);
+		CHECK_EQ(wrong_cnt, 0);
+		while ((rc = pd_reader__next(r, &hdr, NULL)) > 0)
+			sample_cnt += hdr->type == PERF_RECORD_SAMPLE;
+		CHECK_EQ(rc, 0);
+		CHECK_EQ(sample_cnt, 5);
+		pd_reader__close(r);
+		free(file);
+		done(path);
+	}
+}
+
+/* A claim that the stream does not keep ends the reading, no more. */
+TEST(stream_tracing_data_cut_off)
+{
+	static const __u32 claims[] = {1 << 20, 1 << 26, (1 << 26) + 8, UINT32_MAX - 7, UINT32_MAX};
+
+	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++) {
+		struct outcome o;
+		size_t total;
+		char *file = stream_with_tracing_data(100, claims[i], &total);
+
+		read_bytes(file, total, &o);
+		CHECK_EQ(o.open_err, 0);
+		CHECK_EQ(o.next_rc, -ENODATA);
+		CHECK(strstr(o.errmsg, "inside"));
+		free(file);
+	}
+}
+
 /* A record whose size is no multiple of 8 puts the next ones at odd addresses. */
 TEST(unaligned_records)
 {
