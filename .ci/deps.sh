@@ -50,6 +50,7 @@ check_packages() {
 	hotspot hotspot                 # foreign reader of perf.data
 	autofdo create_llvm_prof        # foreign reader of perf.data
 	golang-go go                    # go tool pprof, foreign reader of profiles
+	dwz dwz                         # DWARF shared among files
 	gdb gdb                         # reference stacks
 	valgrind valgrind
 	strace strace                   # counts system calls, makes some fail

@@ -8,7 +8,16 @@
 
 #include "common.h"
 
-enum { OPT_PID = 0x1000, OPT_TID, OPT_COMM, OPT_CPU, OPT_TIME, OPT_EVENT, OPT_NO_SYMBOLS };
+enum {
+	OPT_PID = 0x1000,
+	OPT_TID,
+	OPT_COMM,
+	OPT_CPU,
+	OPT_TIME,
+	OPT_EVENT,
+	OPT_INLINE,
+	OPT_NO_SYMBOLS
+};
 enum { OPT_WEIGHT_FIELD = 0x1100, OPT_LABEL_FIELD, OPT_OFF_CPU };
 enum { LABEL_FIELDS_MAX = 16 };
 
@@ -34,6 +43,7 @@ static const struct argp_option options[] = {
 	 "perf's offcpu-time",
 	 3},
 	{NULL, 0, NULL, 0, "Symbols:", 4},
+	{"inline", OPT_INLINE, NULL, 0, "Show inlined functions, where debug information tells", 4},
 	{"no-symbols", OPT_NO_SYMBOLS, NULL, 0, "Look none up: frames are named after binaries", 4},
 	{0},
 };
@@ -137,6 +147,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (files->opts.off_cpu && files->opts.weight_field)
 			argp_error(state, "--off-cpu and --weight-field are two weights");
+		return 0;
+	case OPT_INLINE:
+		files->opts.inlines = true;
 		return 0;
 	case OPT_NO_SYMBOLS:
 		files->opts.no_symbols = true;

@@ -11,13 +11,14 @@
 #include "common.h"
 #include "pool.h"
 
-enum { OPT_DEFAULT_TYPE = 256, OPT_LABELS, OPT_ADDRESSES };
+enum { OPT_DEFAULT_TYPE = 256, OPT_LABELS, OPT_ADDRESSES, OPT_FUNCTIONS };
 
 struct options {
 	struct tool_files files;
 	const char **tags; /* as many as there are arguments */
 	size_t tag_cnt;
 	struct pa_pprof_opts pprof;
+	bool functions;
 };
 
 static const struct argp_option options[] = {
@@ -29,6 +30,8 @@ static const struct argp_option options[] = {
 	{"labels", OPT_LABELS, "LIST", 0,
 	 "Labels of samples: pid, tid, comm, separated by commas, or none (default pid,tid,comm)",
 	 5},
+	{"functions", OPT_FUNCTIONS, NULL, 0,
+	 "Leave out source lines and inlined functions (faster, smaller)", 5},
 	{"addresses", OPT_ADDRESSES, NULL, 0,
 	 "Tell addresses apart where nothing is mapped (default: all are [unknown])", 5},
 	{0},
@@ -91,6 +94,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_LABELS:
 		opts->pprof.labels = parse_labels(arg, state);
+		return 0;
+	case OPT_FUNCTIONS:
+		opts->functions = true;
 		return 0;
 	case OPT_ADDRESSES:
 		opts->pprof.addresses = opts->files.opts.addresses = true;
@@ -177,7 +183,7 @@ int main(int argc, char **argv)
 	argp_program_version = "pa2pprof " PA_VERSION;
 	if (argp_parse(&argp, argc, argv, 0, NULL, &opts))
 		goto out;
-	opts.files.opts.decl_lines = true;
+	opts.files.opts.decl_lines = opts.files.opts.inlines = !opts.functions;
 	opts.files.opts.merge_processes = !(opts.pprof.labels & PA_LABEL_PID);
 	opts.files.opts.merge_threads = !(opts.pprof.labels & PA_LABEL_TID);
 	if (!tool_read_all(&opts.files, &in)) {

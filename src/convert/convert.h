@@ -31,6 +31,8 @@ struct pa_session_opts {
 	size_t sz;
 	struct pd_events *events;	  /* borrowed; must live as long as the session */
 	struct pa_symbolizer *symbolizer; /* borrowed */
+	/** Ask the symbolizer (whose options say which) for lines and inlined functions. */
+	bool lines;
 	/** Hold a descriptor of each image as soon as a sample hits it (live capture). */
 	bool hold_images;
 	/** Keep a sample? NULL: all. */
@@ -126,6 +128,8 @@ struct pa_frame {
 	uint64_t address; /* FILE: file offset; kernel, JIT, unmapped: absolute address */
 	const struct pa_symbol *sym; /* NULL: not found */
 	uint32_t pid;		     /* JIT: whose code */
+	uint32_t line_cnt;	     /* 0: no debug information */
+	const struct pa_line *lines; /* innermost inlined function first, sym's own last */
 };
 
 /** A field of the samples of a stack. */

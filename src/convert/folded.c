@@ -11,6 +11,9 @@
 
 #include "convert/session.h"
 
+/* In of_frame: not a name, but a place in lists. */
+#define IS_LIST (1u << 31)
+
 /* One line: name numbers, root first. */
 struct line {
 	const uint32_t *names;
@@ -24,7 +27,11 @@ struct folder {
 	const struct pa_session *s; /* at hand */
 	bool periods;		    /* of s */
 	struct pa_strings names;
-	uint32_t *of_frame[2]; /* name number + 1 by frame index; [1] in java processes */
+	/* By frame index: name number + 1, or IS_LIST and where in lists its count and then its
+	 * names, outermost first, are. [1] in java processes. */
+	uint32_t *of_frame[2];
+	uint32_t *lists;
+	size_t list_cnt, list_cap;
 	struct line *lines;
 	size_t line_cnt, line_cap;
 	struct pa_index line_table;
@@ -133,26 +140,75 @@ static void unknown_name(const struct folder *f, const struct pa_frame *frame, c
 		snprintf(buf, cap, "[%.*s%s]", (int)bytes, base, address);
 }
 
-static uint32_t frame_name(struct folder *f, uint32_t index, bool is_java)
+/* Number of a function's name, with its annotation. @return PA_NONE without memory */
+static uint32_t name_number(struct folder *f, const char *name, const char *note, bool is_java)
 {
-	const struct pa_frame *frame = pa_session__frame(f->s, index);
-	char unknown[4096];
-	const char *name = unknown;
 	size_t bytes;
 
-	if (frame->sym)
-		name = frame->sym->name;
-	else
-		unknown_name(f, frame, unknown, sizeof(unknown));
 	if (reserve(f, strlen(name) + 8))
 		return PA_NONE;
 	bytes = tidy(name, is_java, f->buf);
-	if (f->opts.annotate && frame->map &&
-	    (frame->map->kind == PA_IMAGE_KERNEL || frame->map->kind == PA_IMAGE_JIT)) {
-		memcpy(f->buf + bytes, frame->map->kind == PA_IMAGE_KERNEL ? "_[k]" : "_[j]", 4);
+	if (f->opts.annotate && *note) {
+		memcpy(f->buf + bytes, note, 4);
 		bytes += 4;
 	}
 	return pa_strings__intern(&f->names, f->buf, bytes);
+}
+
+static const char *note_of(const struct pa_frame *frame)
+{
+	if (!frame->map)
+		return "";
+	return frame->map->kind == PA_IMAGE_KERNEL ? "_[k]"
+	       : frame->map->kind == PA_IMAGE_JIT  ? "_[j]"
+						   : "";
+}
+
+static uint32_t frame_name(struct folder *f, const struct pa_frame *frame, bool is_java)
+{
+	char unknown[4096];
+
+	if (frame->sym)
+		return name_number(f, frame->sym->name, note_of(frame), is_java);
+	unknown_name(f, frame, unknown, sizeof(unknown));
+	return name_number(f, unknown, note_of(frame), is_java);
+}
+
+/* Inlined functions are frames of their own: a list of names, the outermost first.
+ * @return 0, -ENOMEM */
+static int add_list(struct folder *f, const struct pa_frame *frame, bool is_java, uint32_t *out)
+{
+	uint32_t at = f->list_cnt;
+
+	for (size_t i = 0; i <= frame->line_cnt; i++)
+		if (pa_array_grow(&f->lists, f->list_cnt + i, &f->list_cap, sizeof(*f->lists)))
+			return -ENOMEM;
+	if (f->list_cnt + frame->line_cnt >= IS_LIST)
+		return -ENOMEM;
+	f->lists[f->list_cnt++] = frame->line_cnt;
+	for (size_t i = frame->line_cnt; i--;) {
+		const char *name = frame->lines[i].name;
+		bool is_inlined = i + 1 < frame->line_cnt;
+		uint32_t number = name_number(f, *name ? name : "[inlined]",
+					      is_inlined ? "_[i]" : "", is_java);
+
+		if (number == PA_NONE)
+			return -ENOMEM;
+		f->lists[f->list_cnt++] = number;
+	}
+	*out = at | IS_LIST;
+	return 0;
+}
+
+/* What of_frame says of a frame. @return 0, -ENOMEM */
+static int describe(struct folder *f, uint32_t index, bool is_java, uint32_t *out)
+{
+	const struct pa_frame *frame = pa_session__frame(f->s, index);
+
+	if (frame->line_cnt > 1)
+		return add_list(f, frame, is_java, out);
+	*out = frame_name(f, frame, is_java) + 1;
+	return !*out || *out >= IS_LIST ? -ENOMEM : 0;
 }
 
 static int add_line(struct folder *f, const uint32_t *names, uint32_t name_cnt, uint64_t weight)
@@ -180,22 +236,42 @@ static int add_line(struct folder *f, const uint32_t *names, uint32_t name_cnt, 
 	return 0;
 }
 
+static int put_name(struct folder *f, uint32_t number, uint32_t *cnt)
+{
+	while (*cnt + 1 >= f->stack_cap)
+		if (pa_array_grow(&f->stack, f->stack_cap, &f->stack_cap, sizeof(*f->stack)))
+			return -ENOMEM;
+	f->stack[(*cnt)++] = number;
+	return number == PA_NONE ? -ENOMEM : 0;
+}
+
+static int put_list(struct folder *f, uint32_t at, uint32_t *cnt)
+{
+	int err = 0;
+
+	for (uint32_t i = 1; !err && i <= f->lists[at]; i++)
+		err = put_name(f, f->lists[at + i], cnt);
+	return err;
+}
+
 /* Put frames [from, to) of a stack, leaf first there, at the end of the line at hand. */
 static int put_frames(struct folder *f, const struct pa_stack *stack, size_t from, size_t to,
 		      uint32_t *cnt)
 {
 	bool is_java = !strcmp(stack->comm, "java");
+	int err = 0;
 
-	while (to-- > from) {
+	while (!err && to-- > from) {
 		uint32_t *known = &f->of_frame[is_java][stack->frames[to]];
 
 		if (!*known)
-			*known = frame_name(f, stack->frames[to], is_java) + 1;
-		if (!*known) /* PA_NONE + 1 */
-			return -ENOMEM;
-		f->stack[(*cnt)++] = *known - 1;
+			err = describe(f, stack->frames[to], is_java, known);
+		if (!err && (*known & IS_LIST))
+			err = put_list(f, *known & ~IS_LIST, cnt);
+		else if (!err)
+			err = put_name(f, *known - 1, cnt);
 	}
-	return 0;
+	return err;
 }
 
 static int fold(struct folder *f, const struct pa_stack *stack)
@@ -204,22 +280,13 @@ static int fold(struct folder *f, const struct pa_stack *stack)
 	uint32_t cnt = 0;
 	int err = 0;
 
-	while (stack->frame_cnt + 2 > f->stack_cap)
-		if (pa_array_grow(&f->stack, f->stack_cap, &f->stack_cap, sizeof(*f->stack)))
-			return -ENOMEM;
-	if (f->opts.root != PA_ROOT_NONE) {
-		f->stack[cnt] = root_name(f, stack);
-		if (f->stack[cnt++] == PA_NONE)
-			return -ENOMEM;
-	}
-	if (!f->opts.kernel_only)
+	if (f->opts.root != PA_ROOT_NONE)
+		err = put_name(f, root_name(f, stack), &cnt);
+	if (!err && !f->opts.kernel_only)
 		err = put_frames(f, stack, kernel_cnt, stack->frame_cnt, &cnt);
 	if (!err && f->opts.delimiter && !f->opts.user_only && !f->opts.kernel_only && kernel_cnt &&
-	    kernel_cnt < stack->frame_cnt) {
-		f->stack[cnt] = pa_strings__intern(&f->names, "-", 1);
-		if (f->stack[cnt++] == PA_NONE)
-			return -ENOMEM;
-	}
+	    kernel_cnt < stack->frame_cnt)
+		err = put_name(f, pa_strings__intern(&f->names, "-", 1), &cnt);
 	if (!err && !f->opts.user_only)
 		err = put_frames(f, stack, 0, kernel_cnt, &cnt);
 	return err || !cnt ? err
@@ -286,6 +353,7 @@ static int fold_session(struct folder *f, const struct pa_session *s)
 	}
 	free(f->of_frame[0]);
 	free(f->of_frame[1]);
+	f->list_cnt = 0;
 	return err;
 }
 
@@ -310,6 +378,7 @@ int pa_folded__write(const struct pa_session *const *sessions, size_t cnt,
 	pa_pool__free(&f.pool);
 	pa_strings__free(&f.names);
 	free(f.stack);
+	free(f.lists);
 	free(f.buf);
 	return err;
 }

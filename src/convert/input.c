@@ -172,10 +172,13 @@ static int set_up(struct pa_input *in)
 		.warn = in->opts.warn,
 		.ctx = in->opts.ctx,
 		.decl_lines = in->opts.decl_lines,
+		.lines = in->opts.lines,
+		.inlines = in->opts.inlines,
 	};
 	struct pa_session_opts opts = {
 		.sz = sizeof(opts),
 		.events = pd_reader__events(in->reader),
+		.lines = in->opts.lines || in->opts.inlines,
 		.one_event = in->opts.one_event,
 		.merge_unmapped = !in->opts.addresses,
 		.merge_processes = in->opts.merge_processes,

@@ -72,6 +72,24 @@ static int find_late(struct pa_session *s, struct pa_place *place)
 	return pa_session_images__hit(s, piece->image, s->procs.spaces[place->space].pid, piece);
 }
 
+static int find_lines(struct pa_session *s, struct pa_image *image, uint64_t addr,
+		      struct pa_frame *frame)
+{
+	const struct pa_line *lines;
+	struct pa_line *copy;
+	size_t cnt;
+	int err = pa_symbolizer__lines(s->opts.symbolizer, image, addr, &lines, &cnt);
+
+	if (err || !cnt)
+		return err;
+	copy = pa_pool__alloc(&s->infos, cnt * sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	frame->lines = memcpy(copy, lines, cnt * sizeof(*copy));
+	frame->line_cnt = cnt;
+	return 0;
+}
+
 static int resolve_place(struct pa_session *s, struct pa_place *place, struct pa_frame *frame)
 {
 	const struct pa_session_image *image;
@@ -85,9 +103,13 @@ static int resolve_place(struct pa_session *s, struct pa_place *place, struct pa
 		return -ENOMEM;
 	image = &s->images[place->image];
 	frame->pid = image->pid;
-	return image->image ? pa_symbolizer__lookup(s->opts.symbolizer, image->image,
-						    place->address - place->is_return, &frame->sym)
-			    : 0;
+	if (!image->image)
+		return 0;
+	err = pa_symbolizer__lookup(s->opts.symbolizer, image->image,
+				    place->address - place->is_return, &frame->sym);
+	if (!err && s->opts.lines && image->kind == PA_IMAGE_FILE)
+		err = find_lines(s, image->image, place->address - place->is_return, frame);
+	return err;
 }
 
 int pa_session__resolve(struct pa_session *s)

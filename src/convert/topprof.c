@@ -27,7 +27,7 @@ struct mapping {
 	uint64_t start, limit;		/* of all sessions */
 	uint64_t weight;
 	uint64_t id; /* 0: not in the profile yet */
-	bool has_functions, has_filenames, has_lines;
+	bool has_functions, has_filenames, has_lines, has_inlines;
 };
 
 /* A location that another frame (a return address, another session's) may have too. */
@@ -71,6 +71,8 @@ struct builder {
 	size_t sample_cnt, sample_cap;
 	struct pa_index sample_table;
 	struct pa_pool pool;
+	struct pprof_line *lines; /* of the location at hand */
+	size_t line_cap;
 	struct pa_strings names; /* made-up names: "0x401000" */
 	uint32_t *ids;		 /* locations of the stack at hand */
 	uint64_t *wide_ids;
@@ -253,12 +255,12 @@ static int describe(struct builder *b, const struct pa_frame *frame, struct func
 	return 0;
 }
 
-/* A location with an address, once. */
+/* A location with an address, once. Its outermost function tells it from others there. */
 static int put_location(struct builder *b, uint32_t mapping, uint64_t address,
-			const struct pprof_line *line, uint32_t *out)
+			const struct pprof_line *lines, size_t cnt, uint32_t *out)
 {
-	struct location location = {address, line->function_id, 0, mapping};
-	uint64_t hash = pa_mix(b->seed ^ address, (uint64_t)mapping << 32 ^ line->function_id);
+	struct location location = {address, lines[cnt - 1].function_id, 0, mapping};
+	uint64_t hash = pa_mix(b->seed ^ address, (uint64_t)mapping << 32 ^ location.function_id);
 	uint32_t pos = pa_index__start(&b->location_table, hash), i;
 	int err;
 
@@ -266,13 +268,13 @@ static int put_location(struct builder *b, uint32_t mapping, uint64_t address,
 		const struct location *l = &b->locations[i];
 
 		if (l->address == address && l->mapping == mapping &&
-		    l->function_id == line->function_id) {
+		    l->function_id == location.function_id) {
 			*out = l->id;
 			return 0;
 		}
 	}
 	err = pprof__add_location(b->profile, mapping ? b->mappings[mapping - 1].id : 0, address,
-				  line, 1, &location.id);
+				  lines, cnt, &location.id);
 	*out = location.id;
 	if (err)
 		return err;
@@ -286,41 +288,80 @@ static int put_location(struct builder *b, uint32_t mapping, uint64_t address,
 	return 0;
 }
 
+/* The mapping of a frame, in the profile. @return its index + 1, 0 none; -ENOMEM */
+static int use_mapping(struct builder *b, const struct session_part *part,
+		       const struct pa_frame *frame, uint32_t *out)
+{
+	*out = frame->map ? part->mappings[frame->map->index] : 0;
+	return *out && !b->mappings[*out - 1].id ? add_mapping(b, &b->mappings[*out - 1]) : 0;
+}
+
+static int reserve_lines(struct builder *b, size_t cnt)
+{
+	while (cnt > b->line_cap)
+		if (pa_array_grow(&b->lines, b->line_cap, &b->line_cap, sizeof(*b->lines)))
+			return -ENOMEM;
+	return 0;
+}
+
+/* The functions of a frame into b->lines. @return index of the outermost, PA_NONE: no memory */
+static uint32_t put_functions(struct builder *b, const struct pa_frame *frame, uint32_t mapping)
+{
+	struct mapping *m = mapping ? &b->mappings[mapping - 1] : NULL;
+	size_t cnt = frame->line_cnt ? frame->line_cnt : 1;
+	uint32_t i = PA_NONE;
+
+	if (reserve_lines(b, cnt))
+		return PA_NONE;
+	for (size_t k = 0; k < cnt; k++) {
+		const struct pa_line *line = frame->line_cnt ? &frame->lines[k] : NULL;
+		struct function f;
+
+		if (line)
+			f = (struct function){
+				.name = *line->name ? line->name : "[inlined]",
+				.system_name = *line->system_name ? line->system_name : line->name,
+				.file = line->file,
+				.start_line = line->start_line,
+			};
+		else if (describe(b, frame, &f))
+			return PA_NONE;
+		f.mapping = mapping;
+		i = get_function(b, &f);
+		if (i == PA_NONE)
+			return PA_NONE;
+		b->lines[k].function_id = b->functions[i].id;
+		/* without lines that of the declaration: the nearest that is known */
+		b->lines[k].line = line ? line->line : f.start_line;
+		if (!m || (!frame->sym && !line))
+			continue;
+		m->has_functions = true;
+		m->has_filenames |= *f.file != '\0';
+		m->has_lines |= b->lines[k].line != 0;
+		m->has_inlines |= cnt > 1;
+	}
+	return i;
+}
+
 static int add_location(struct builder *b, const struct session_part *part, uint32_t index,
 			uint32_t *out)
 {
 	const struct pa_frame *frame = pa_session__frame(part->s, index);
 	bool has_address = !frame->map || frame->map->kind != PA_IMAGE_JIT;
-	struct mapping *mapping = NULL;
-	struct pprof_line line = {0};
-	struct function f;
-	uint32_t i;
-	int err = describe(b, frame, &f);
+	size_t cnt = frame->line_cnt ? frame->line_cnt : 1;
+	uint32_t mapping, i;
+	int err = use_mapping(b, part, frame, &mapping);
 
 	if (err)
 		return err;
-	if (frame->map) {
-		f.mapping = part->mappings[frame->map->index];
-		mapping = &b->mappings[f.mapping - 1];
-		err = mapping->id ? 0 : add_mapping(b, mapping);
-		if (err)
-			return err;
-	}
-	i = get_function(b, &f);
+	i = put_functions(b, frame, mapping);
 	if (i == PA_NONE)
 		return -ENOMEM;
-	if (mapping && frame->sym) {
-		mapping->has_functions = true;
-		mapping->has_filenames |= *f.file != '\0';
-		mapping->has_lines |= f.start_line != 0;
-	}
-	line.function_id = b->functions[i].id;
-	line.line = f.start_line; /* of the declaration: the nearest that is known */
 	if (has_address)
-		return put_location(b, f.mapping,
-				    mapping || b->opts->addresses ? frame->address : 0, &line, out);
+		return put_location(b, mapping, mapping || b->opts->addresses ? frame->address : 0,
+				    b->lines, cnt, out);
 	if (!b->functions[i].location_id)
-		err = pprof__add_location(b->profile, mapping->id, 0, &line, 1,
+		err = pprof__add_location(b->profile, b->mappings[mapping - 1].id, 0, b->lines, cnt,
 					  &b->functions[i].location_id);
 	*out = b->functions[i].location_id;
 	return err;
@@ -515,7 +556,8 @@ static int build(struct builder *b)
 		if (b->mappings[i].id)
 			err = pprof__set_mapping_flags(
 				b->profile, b->mappings[i].id, b->mappings[i].has_functions,
-				b->mappings[i].has_filenames, b->mappings[i].has_lines, false);
+				b->mappings[i].has_filenames, b->mappings[i].has_lines,
+				b->mappings[i].has_inlines);
 	return err;
 }
 
@@ -539,6 +581,7 @@ static void tear_down(struct builder *b)
 	pa_strings__free(&b->names);
 	free(b->ids);
 	free(b->wide_ids);
+	free(b->lines);
 }
 
 int pa_pprof__write(const struct pa_session *const *sessions, size_t cnt,

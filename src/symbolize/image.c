@@ -261,7 +261,7 @@ void pa_image__close(struct pa_symbolizer *s, struct pa_image *image)
 static void object_free(struct pa_object *o)
 {
 	pa_elfsyms__free(o->syms);
-	pa_decl__free(o->decl);
+	pa_dwarf__free(o->dwarf);
 	free(o->made);
 	free(o);
 }
@@ -318,6 +318,7 @@ static int load_go_lines(const struct pa_elf *e, struct pa_elfsyms *syms)
 static int fill_object(struct pa_symbolizer *s, struct pa_object *o, const struct pa_image *image,
 		       int fd)
 {
+	bool want_dwarf = s->opts.decl_lines || s->opts.lines || s->opts.inlines;
 	struct pa_elf e;
 	int err = -EFBIG;
 
@@ -325,17 +326,17 @@ static int fill_object(struct pa_symbolizer *s, struct pa_object *o, const struc
 		err = pa_elf__open_fd(&e, fd);
 		if (!err)
 			err = pa_elfsyms__load(&e, image->path, s->symfs, &o->syms);
-		if (!err && s->opts.decl_lines)
+		if (!err && want_dwarf)
 			err = load_go_lines(&e, o->syms);
 		pa_elf__close(&e);
 	}
 	if (o->syms)
 		s->table_bytes += pa_elfsyms__memory_bytes(o->syms);
-	if (err || !s->opts.decl_lines || !o->syms->cnt || s->held_cnt + 2 > s->held_max) {
+	if (err || !want_dwarf || !o->syms->cnt || s->held_cnt + 2 > s->held_max) {
 		close(fd);
 		return err;
 	}
-	err = pa_decl__new(fd, image->path, s->symfs, &o->decl);
+	err = pa_dwarf__new(fd, image->path, &s->opts, &o->dwarf);
 	if (!err)
 		s->held_cnt += 2;
 	return err == -ENOMEM ? err : 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * internal.h - what the files of src/symbolize/ share: a bounded ELF reader, symbol tables, the
- * search for files and debug files, declarations, perf-maps and the arena that owns symbols.
+ * search for files and debug files, DWARF, perf-maps and the arena that owns symbols.
  * Nothing here is used outside of this folder and its unit tests.
  */
 #ifndef PA_SYMBOLIZE_INTERNAL_H
@@ -159,15 +159,20 @@ int pa_debugfile__open_alt(const struct pa_elf *e, const char *symfs, bool *has_
 /** Decompress .gnu_debugdata. @return 0, -ENOENT, -EBADMSG, -EFBIG, -ENOMEM */
 int pa_debugdata__load(const struct pa_elf *e, void **out, size_t *bytes);
 
-/* ---- decl.c: where functions are declared, from DWARF ------------------------------------- */
+/* ---- dwarf*.c: functions and lines of the source, from DWARF ------------------------------- */
 
-struct pa_decl;
-/** @param fd  the image; owned by the new object, also on failure
+struct pa_dwarf;
+/** @param fd    the image; owned by the new object, also on failure
+ *  @param opts  lines, inlines and symfs of it
  *  @return 0, -ENOENT no DWARF, -ENOMEM, -errno */
-int pa_decl__new(int fd, const char *path, const char *symfs, struct pa_decl **out);
-void pa_decl__free(struct pa_decl *d);
-/** @param file  allocated, or NULL. @return 0 or -ENOENT, -ENOMEM */
-int pa_decl__find(struct pa_decl *d, uint64_t vaddr, char **file, uint32_t *line);
+int pa_dwarf__new(int fd, const char *path, const struct pa_symbolizer_opts *opts,
+		  struct pa_dwarf **out);
+void pa_dwarf__free(struct pa_dwarf *d);
+/** Where the function whose code begins at vaddr is declared. @return 0 or -ENOENT, -ENOMEM */
+int pa_dwarf__decl(struct pa_dwarf *d, uint64_t vaddr, const char **file, uint32_t *line);
+/** As pa_symbolizer__lines. Without inlines in the options at most one line, without a name.
+ *  @param lines  valid until the next call; may be written to. @return 0, -ENOMEM */
+int pa_dwarf__lines(struct pa_dwarf *d, uint64_t vaddr, struct pa_line **lines, size_t *cnt);
 
 /* ---- kallsyms.c, kallcache.c ---------------------------------------------------------------- */
 
@@ -263,7 +268,7 @@ struct pa_symnode {
 /** The symbols of one file, shared by all images that are this file. */
 struct pa_object {
 	struct pa_elfsyms *syms; /* NULL: could not be read */
-	struct pa_decl *decl;
+	struct pa_dwarf *dwarf;
 	struct pa_symnode **made; /* one per symbol; NULL until first hit */
 	struct pa_symnode *list;  /* all of made */
 	struct pa_object *next;
@@ -315,6 +320,7 @@ struct pa_symbolizer {
 	uint64_t table_bytes;
 	size_t held_cnt, held_max;
 	struct pa_symbolizer_stats stats;
+	struct pa_line go_line; /* of the last question */
 };
 
 void pa_warn(struct pa_symbolizer *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -49,6 +49,16 @@ struct pa_symbol {
 	uint64_t bytes;		 /* 0: unknown, ends at the next symbol */
 };
 
+/** One line of a location: a function and where in it. Strings are owned by the symbolizer and
+ *  never NULL. */
+struct pa_line {
+	const char *name;	 /* demangled as pa_symbol.name, "" unknown */
+	const char *system_name; /* linkage name, else the name in the source, "" unknown */
+	const char *file;	 /* source file of line, "" unknown; absolute where DWARF tells */
+	uint32_t line;		 /* 0 unknown */
+	uint32_t start_line;	 /* of the function's declaration, 0 unknown */
+};
+
 struct pa_image;
 struct pa_symbolizer;
 
@@ -64,6 +74,8 @@ struct pa_symbolizer_opts {
 	const char *symfs;   /* directory prepended to paths; NULL none (later issue) */
 	bool live;	     /* this machine's kernel, processes and perf-maps belong to the data */
 	bool decl_lines;     /* find file and start_line of functions in DWARF (libdw) */
+	bool lines;	     /* find file and line of addresses; implies decl_lines */
+	bool inlines;	     /* find the functions that are inlined there; implies decl_lines */
 	bool force_kallsyms; /* PERFAGENT_FORCE_KERNEL_FALLBACK=1 */
 };
 
@@ -96,6 +108,14 @@ int pa_symbolizer__open_file(struct pa_symbolizer *s, struct pa_image *image);
 /** The memory of our own vdso, where the data is of this machine: the kernel gives every process
  *  the same one. @return 0, -ENOENT */
 int pa_symbolizer__vdso(const struct pa_symbolizer *s, const void **out, size_t *bytes);
+/** What an address means in the source: the innermost inlined function first, the function that
+ *  holds the code last (its name is pa_symbolizer__lookup's). Without inlines in the options,
+ *  only the last, with the line of the address itself. Costs one search per call and, at the
+ *  first address in it, reading a unit: ask once per distinct address.
+ *  @param lines  valid until the next call on s
+ *  @return 0 (cnt may be 0: no debug information, or not a file), -ENOMEM */
+int pa_symbolizer__lines(struct pa_symbolizer *s, struct pa_image *image, uint64_t addr,
+			 const struct pa_line **lines, size_t *cnt);
 /** The perf-map of a JIT image may have grown: look again (when its size or mtime changed).
  *  @return 0, -ENOMEM */
 int pa_symbolizer__refresh(struct pa_symbolizer *s, struct pa_image *image);
@@ -157,7 +177,8 @@ int pa_open_regular(const char *path);
  *  @return descriptor, -EINVAL not a regular file, -errno */
 int pa_open_regular_in(const char *root, const char *path);
 
-/** Demangle a C++ (Itanium), Rust v0, legacy Rust, OCaml or Java name, into what perf prints. @return malloc'd, or NULL: not mangled */
+/** Demangle a C++ (Itanium), Rust v0, legacy Rust, OCaml or Java name, into what perf prints.
+ * @return malloc'd, or NULL: not mangled */
 char *pa_demangle(const char *mangled);
 
 #endif

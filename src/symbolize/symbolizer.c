@@ -133,20 +133,12 @@ static int declare_go(struct pa_symbolizer *s, struct pa_object *o, struct pa_sy
 
 static int declare(struct pa_symbolizer *s, struct pa_object *o, struct pa_symnode *n)
 {
-	char *file = NULL;
-	int err = 0;
+	int err;
 
-	if (!o->decl)
+	if (!o->dwarf)
 		return s->opts.decl_lines ? declare_go(s, o, n) : 0;
-	err = pa_decl__find(o->decl, n->sym.start, &file, &n->sym.start_line);
-	if (err)
-		return err == -ENOMEM ? err : 0;
-	n->sym.file = pa_pool__strndup(&s->arena, file, strlen(file));
-	free(file);
-	if (n->sym.file)
-		return 0;
-	n->sym.file = "";
-	return -ENOMEM;
+	err = pa_dwarf__decl(o->dwarf, n->sym.start, &n->sym.file, &n->sym.start_line);
+	return err == -ENOMEM ? err : 0;
 }
 
 static int make_elf(struct pa_symbolizer *s, struct pa_object *o, size_t i)
@@ -460,32 +452,93 @@ int pa_symbolizer__set_jitdump(struct pa_symbolizer *s, pid_t pid, uint64_t star
 
 /* ---- lookup ---------------------------------------------------------------------------------- */
 
+static int lookup(struct pa_symbolizer *s, struct pa_image *image, uint64_t addr,
+		  const struct pa_symbol **out)
+{
+	*out = image->saved_cnt ? pa_image__find_saved(image, addr) : NULL;
+	if (*out)
+		return 0;
+	switch (image->kind) {
+	case PA_IMAGE_FILE:
+	case PA_IMAGE_VDSO:
+		return lookup_elf(s, image, addr, out);
+	case PA_IMAGE_KERNEL:
+		return lookup_kernel(s, image, addr, out);
+	case PA_IMAGE_JIT:
+		return lookup_jit(s, image, addr, out);
+	}
+	return 0;
+}
+
 int pa_symbolizer__lookup(struct pa_symbolizer *s, struct pa_image *image, uint64_t addr,
 			  const struct pa_symbol **out)
 {
-	int err = 0;
+	int err = lookup(s, image, addr, out);
 
 	s->stats.lookups++;
-	*out = image->saved_cnt ? pa_image__find_saved(image, addr) : NULL;
-	if (!*out) {
-		switch (image->kind) {
-		case PA_IMAGE_FILE:
-		case PA_IMAGE_VDSO:
-			err = lookup_elf(s, image, addr, out);
-			break;
-		case PA_IMAGE_KERNEL:
-			err = lookup_kernel(s, image, addr, out);
-			break;
-		case PA_IMAGE_JIT:
-			err = lookup_jit(s, image, addr, out);
-			break;
-		}
-	}
 	if (*out)
 		s->stats.found++;
 	else
 		s->stats.missed++;
 	return err;
+}
+
+/* The function that holds the code is called as its symbol is, which DWARF may not know. */
+/* Lines of a Go program without DWARF. Its table doesn't tell inlined functions apart. */
+static void find_go_line(struct pa_symbolizer *s, const struct pa_object *o, uint64_t vaddr,
+			 const struct pa_symbol *sym, const struct pa_line **lines, size_t *cnt)
+{
+	struct pa_line *line = &s->go_line;
+
+	if (!sym || !o->syms->go ||
+	    pa_gopclntab__line(o->syms->go, vaddr, &line->name, &line->file, &line->line,
+			       &line->start_line))
+		return;
+	line->name = sym->name;
+	line->system_name = sym->system_name;
+	*lines = line;
+	*cnt = 1;
+}
+
+int pa_symbolizer__lines(struct pa_symbolizer *s, struct pa_image *image, uint64_t addr,
+			 const struct pa_line **lines, size_t *cnt)
+{
+	const struct pa_symbol *sym;
+	struct pa_line *found, *outer;
+	uint64_t vaddr;
+	int err;
+
+	*lines = NULL;
+	*cnt = 0;
+	if (image->kind != PA_IMAGE_FILE)
+		return 0;
+	err = lookup(s, image, addr, &sym);
+	if (!err)
+		err = pa_image__load(s, image);
+	if (err || !image->object || !image->object->syms ||
+	    pa_elfsyms__vaddr(image->object->syms, addr, &vaddr))
+		return err;
+	if (!image->object->dwarf) {
+		find_go_line(s, image->object, vaddr, sym, lines, cnt);
+		return 0;
+	}
+	err = pa_dwarf__lines(image->object->dwarf, vaddr, &found, cnt);
+	if (err || !*cnt) {
+		*cnt = 0;
+		return err;
+	}
+	outer = &found[*cnt - 1];
+	if (sym) {
+		outer->name = sym->name;
+		outer->system_name = sym->system_name;
+		if (sym->start_line)
+			outer->start_line = sym->start_line;
+	}
+	if (*outer->name)
+		*lines = found;
+	else
+		*cnt = 0; /* neither knows a function: padding */
+	return 0;
 }
 
 int pa_symbolizer__refresh(struct pa_symbolizer *s, struct pa_image *image)
