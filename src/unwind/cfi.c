@@ -321,13 +321,17 @@ int pa_cfi__each_row(struct pa_cfi *c, int (*fn)(void *ctx, const struct pa_cfi_
 {
 	struct pa_cfi_row row;
 	struct pa_fde fde;
-	uint64_t bad = 0;
+	uint64_t bad = 0, insn_cnt = 0;
 	int ret, stop = 0;
 
 	for (size_t i = 0; i < 2; i++) {
 		const struct source *src = &c->sources[i];
 
 		for (size_t j = 0; !stop && j < src->slot_cnt; j++) {
+			if (insn_cnt > PA_CFI_WORK_MAX) {
+				bad += src->slot_cnt - j;
+				break;
+			}
 			ret = pa_fde__parse(&src->section, src->slots[j].offset, &fde);
 			if (!ret)
 				ret = pa_cfi_rows__start(c->walk, &src->section, &fde);
@@ -336,6 +340,7 @@ int pa_cfi__each_row(struct pa_cfi *c, int (*fn)(void *ctx, const struct pa_cfi_
 				stop = fn(ctx, &row);
 				ret = 0;
 			}
+			insn_cnt += c->walk->insn_cnt;
 			bad += ret == -EBADMSG;
 		}
 	}

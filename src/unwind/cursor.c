@@ -39,15 +39,16 @@ uint64_t pa_cursor__fixed(struct pa_cursor *c, unsigned bytes)
 	}
 }
 
-/* Bits beyond the 64th are dropped; a number's length is bounded by the section's. */
+/* Bits beyond the 64th are dropped. */
 static uint64_t leb(struct pa_cursor *c, bool is_signed)
 {
+	const uint8_t *begin = c->p;
 	uint64_t v = 0;
 	unsigned shift = 0;
 	uint8_t byte;
 
 	do {
-		if (c->p == c->end)
+		if (c->p == c->end || c->p - begin == PA_CFI_LEB_MAX_BYTES)
 			return fail(c);
 		byte = *c->p++;
 		if (shift < 64)

@@ -161,6 +161,7 @@ static int parse_cie(const struct pa_cfi_section *s, uint64_t offset, struct pa_
 	const char *letters;
 	struct entry e;
 	uint64_t version, ra;
+	size_t room, letter_cnt;
 
 	if (offset >= s->bytes || read_entry(s, offset, &e) || !e.is_cie || e.is_zero)
 		return -EBADMSG;
@@ -170,9 +171,12 @@ static int parse_cie(const struct pa_cfi_section *s, uint64_t offset, struct pa_
 	if (version != 1 && version != 3 && version != 4)
 		return -EBADMSG;
 	letters = (const char *)c.p;
-	if (!memchr(c.p, '\0', (size_t)(c.end - c.p)))
+	room = (size_t)(c.end - c.p);
+	letter_cnt =
+		strnlen(letters, room < PA_CFI_AUGMENTATION_MAX ? room : PA_CFI_AUGMENTATION_MAX);
+	if (letter_cnt == room || letter_cnt == PA_CFI_AUGMENTATION_MAX)
 		return -EBADMSG;
-	c.p += strlen(letters) + 1;
+	c.p += letter_cnt + 1;
 	if (!strcmp(letters, "eh")) /* of gcc before 3.0: a pointer to more data */
 		pa_cursor__skip(&c, s->address_bytes);
 	if (version >= 4) {

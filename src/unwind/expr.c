@@ -313,8 +313,9 @@ int pa_expr__eval(const uint8_t *expr, size_t bytes, const struct pa_expr_env *e
 	if (first)
 		push(&m, *first);
 	while (!m.err && m.c.p < m.c.end) {
-		if (++op_cnt > PA_EXPR_OPS_MAX)
+		if (++op_cnt > PA_EXPR_OPS_MAX || !*env->ops_left)
 			return -EBADMSG;
+		--*env->ops_left;
 		run_one(&m);
 		if (m.c.is_bad)
 			return -EBADMSG;

@@ -12,9 +12,12 @@
 
 /* Limits on what one hostile file can make us do. */
 #define PA_CFI_SECTION_MAX_BYTES (256u << 20)
-#define PA_CFI_INSNS_MAX 65536u	     /* of one entry; those of real code have hundreds */
-#define PA_CFI_WORK_MAX (1ull << 30) /* instructions, of one file altogether */
-#define PA_CFI_REMEMBER_MAX 32	     /* depth of DW_CFA_remember_state */
+#define PA_CFI_AUGMENTATION_MAX 32u /* letters */
+#define PA_CFI_LEB_MAX_BYTES 32u
+#define PA_CFI_REMEMBER_MAX 32	    /* depth of DW_CFA_remember_state */
+#define PA_CFI_REMEMBER_COST 16u    /* in instructions */
+#define PA_CFI_INSNS_MAX (1u << 20) /* of one entry; those of real code have hundreds */
+#define PA_CFI_WORK_MAX (1u << 28)  /* instructions, of one file altogether */
 
 /* ---- cursor.c: reading within bounds ------------------------------------------------------- */
 
@@ -146,13 +149,14 @@ void pa_cfi_rows__get(const struct pa_cfi_rows *r, struct pa_cfi_row *out);
 /* ---- expr.c: DWARF expressions -------------------------------------------------------------- */
 
 #define PA_EXPR_STACK_MAX 64
-#define PA_EXPR_OPS_MAX 1024
+#define PA_EXPR_OPS_MAX 1024 /* of one expression */
 
 /** What an expression may use. */
 struct pa_expr_env {
 	const uint64_t *regs; /* PA_CFI_REG_CNT */
 	uint64_t valid;	      /* bit N: regs[N] is known */
 	uint64_t bias;	      /* of DW_OP_addr */
+	uint32_t *ops_left;   /* of all expressions of one walk */
 	/** Read 1, 2, 4 or 8 bytes. @return 0 or a reason of its own, passed on */
 	int (*read)(void *ctx, uint64_t addr, unsigned bytes, uint64_t *out);
 	void *ctx;
@@ -160,7 +164,7 @@ struct pa_expr_env {
 
 /** Evaluate.
  *  @param first  pushed to begin with (the CFA); NULL: nothing
- *  @return 0, -EBADMSG malformed, too long or of unknown registers, what env->read returned */
+ *  @return 0, -EBADMSG malformed, too much work or of unknown registers, what env->read returned */
 int pa_expr__eval(const uint8_t *expr, size_t bytes, const struct pa_expr_env *env,
 		  const uint64_t *first, uint64_t *out);
 

@@ -15,6 +15,9 @@
 enum { X86_RBP = 6, X86_RSP = 7, X86_RIP = 16 };
 enum { ARM_FP = 29, ARM_LR = 30, ARM_SP = 31, ARM_PC = 32 };
 
+/* Real walks need a dozen for each PLT entry or signal frame. */
+#define EXPR_OPS_MAX 65536
+
 /* User code lies below this; bits above it are a signature (PAC) or a tag. */
 #define ARM_PC_BITS 48
 
@@ -42,6 +45,7 @@ struct walk {
 	bool is_exact; /* pc is no return address */
 	uint64_t regs[PA_CFI_REG_CNT];
 	uint64_t valid; /* bit N: regs[N] is known */
+	uint32_t expr_ops_left;
 };
 
 enum { GO_ON = -1 }; /* a step's result beside enum pa_unwind_end */
@@ -132,6 +136,7 @@ static int eval(struct walk *w, const struct pa_cfi_rule *rule, uint64_t bias, c
 		.regs = w->regs,
 		.valid = w->valid,
 		.bias = bias,
+		.ops_left = &w->expr_ops_left,
 		.read = read_stack,
 		.ctx = w,
 	};
@@ -302,7 +307,12 @@ static int step(struct walk *w, const struct pa_unwind_map *map, uint64_t pc, bo
 
 int pa_unwind(const struct pa_unwind_sample *s, struct pa_unwind_chain *out)
 {
-	struct walk w = {.s = s, .is_exact = true, .is_arm = s->machine == EM_AARCH64};
+	struct walk w = {
+		.s = s,
+		.is_exact = true,
+		.is_arm = s->machine == EM_AARCH64,
+		.expr_ops_left = EXPR_OPS_MAX,
+	};
 	int end = PA_UNWIND_UNSUPPORTED;
 
 	w.arch = w.is_arm ? &aarch64 : &x86_64;

@@ -136,6 +136,7 @@ static int run_rule(struct pa_cfi_rows *r, uint8_t op)
 
 static int run_state(struct pa_cfi_rows *r, uint8_t op)
 {
+	r->insn_cnt += PA_CFI_REMEMBER_COST; /* states are copied */
 	if (op == DW_CFA_remember_state) {
 		if (r->remembered_cnt == PA_CFI_REMEMBER_MAX)
 			return -EBADMSG;

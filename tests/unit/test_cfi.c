@@ -603,6 +603,54 @@ TEST(one_bad_entry_costs_itself)
 	pa_cfi__free(cfi);
 }
 
+/* An entry within another one, an empty one, and several at one address. */
+TEST(overlapping_entries)
+{
+	static const unsigned at[][3] = {
+		{0, 0x100, 50}, {0x10, 0x10, 51}, {0x20, 0, 52}, {0x30, 4, 53}, {0x30, 8, 54}};
+	const struct pa_cfi_row *row;
+	struct pa_cfi *cfi;
+	size_t cie, fde;
+
+	b.n = 0;
+	cie = cie_x86(&b, &eh);
+	for (size_t i = 0; i < sizeof(at) / sizeof(*at); i++) {
+		fde = fde_begin(&b, &eh, cie, START + at[i][0], at[i][1]);
+		put_list(&b, DW_CFA_def_cfa_offset, at[i][2], END);
+		entry_end(&b, &eh, fde);
+	}
+	cfi = open_eh(&b);
+	CHECK(!pa_cfi__row(cfi, START + 0x0f, &row) && has_cfa(row, 7, 50));
+	CHECK(!pa_cfi__row(cfi, START + 0x1f, &row) && has_cfa(row, 7, 51));
+	CHECK(!pa_cfi__row(cfi, START + 0x20, &row) && has_cfa(row, 7, 50));
+	CHECK(!pa_cfi__row(cfi, START + 0x37, &row) && has_cfa(row, 7, 54));
+	CHECK(!pa_cfi__row(cfi, START + 0xff, &row) && has_cfa(row, 7, 50));
+	CHECK_EQ(pa_cfi__row(cfi, START + 0x100, &row), -ENOENT);
+	pa_cfi__free(cfi);
+}
+
+/* What would be read again for each entry must be short. */
+TEST(endless_cies)
+{
+	struct bytes *d = insns();
+	struct pa_cfi_row row;
+	char letters[64] = "zR";
+
+	put_list(d, 1, DW_EH_PE_absptr, END);
+	memset(letters + 2, 'B', 29);
+	CHECK_EQ(augmented(letters, d, &row), 0);
+	memset(letters + 2, 'B', 30);
+	CHECK_EQ(augmented(letters, d, &row), -ENOENT);
+	d->n = 0;
+	for (int i = 0; i < 31; i++)
+		put(d, 0x80, 1);
+	put(d, 0, 1);
+	CHECK_EQ(augmented("zS", d, &row), 0);
+	d->d[31] = 0x80;
+	put(d, 0, 1);
+	CHECK_EQ(augmented("zS", d, &row), -ENOENT);
+}
+
 TEST(floods_are_bounded)
 {
 	struct bytes *c = insns();

@@ -380,8 +380,12 @@ static int read_cell(void *ctx, uint64_t addr, unsigned bytes, uint64_t *out)
 static int eval(const struct bytes *e, uint64_t *out)
 {
 	uint64_t regs[PA_CFI_REG_CNT] = {[5] = 500, [40] = 4000}, first = 9;
-	struct pa_expr_env env = {
-		.regs = regs, .valid = 1ull << 5 | 1ull << 40, .bias = 0x100, .read = read_cell};
+	uint32_t ops_left = 100;
+	struct pa_expr_env env = {.ops_left = &ops_left,
+				  .regs = regs,
+				  .valid = 1ull << 5 | 1ull << 40,
+				  .bias = 0x100,
+				  .read = read_cell};
 
 	*out = 0;
 	return pa_expr__eval(e->d, e->n, &env, &first, out);
