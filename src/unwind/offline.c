@@ -187,13 +187,13 @@ static int recover(struct walk *w, const struct pa_cfi_rule *rule, uint64_t bias
 	}
 }
 
-/* Stacks grow downward. Only a frame that was entered by no call may be at its caller's stack
- * pointer (a leaf with a link register), and a signal may have come in on another stack. */
+/* Stacks grow downward. Only the leaf may be at its caller's stack pointer, its return address in
+ * a register (aarch64; vfork of x86-64), and a signal may have come in on another stack. */
 static bool is_progress(const struct walk *w, const struct pa_cfi_row *row, uint64_t cfa)
 {
 	uint64_t sp = w->regs[w->arch->sp];
 
-	return row->is_signal || cfa > sp || (w->is_arm && w->is_exact && cfa == sp);
+	return row->is_signal || cfa > sp || (w->is_exact && cfa == sp);
 }
 
 /* Go to the caller by a row. All rules are of the callee's registers, so that none sees what

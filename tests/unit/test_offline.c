@@ -145,6 +145,19 @@ TEST(call_of_noreturn_function)
 	CHECK_EQ(w.chain.ips[2], pc_in(0, 0x10));
 }
 
+/* As vfork does, which pops its return address into rdi. */
+TEST(return_address_in_a_register)
+{
+	begin_x86();
+	FUNCTION(DW_CFA_undefined, 16);
+	FUNCTION(DW_CFA_def_cfa_offset, 0, DW_CFA_register, 16, 5);
+	w.regs[5] = pc_in(0, 0x20);
+	CHECK_EQ(walk(pc_in(1, 8)), PA_UNWIND_COMPLETE);
+	CHECK_EQ(w.chain.cnt, 2);
+	w.regs[5] = pc_in(1, 0x20); /* not again without a step up */
+	CHECK_EQ(walk(pc_in(1, 8)), PA_UNWIND_LOOP);
+}
+
 /* As linkers describe PLT entries: the CFA depends on the pc's place in the entry. */
 TEST(plt_expression)
 {
@@ -244,11 +257,11 @@ TEST(ends)
 	w.stack[1023] = 0;
 	CHECK_EQ(walk(pc_in(0, 1)), PA_UNWIND_COMPLETE); /* a return address of 0 */
 	CHECK_EQ(w.chain.cnt, 1);
-	CHECK_EQ(walk(pc_in(1, 1)), PA_UNWIND_LOOP);
-	w.regs[1] = SP - 8;
+	CHECK_EQ(walk(pc_in(1, 1)), PA_UNWIND_BAD); /* below the stack pointer */
+	w.regs[1] = SP - 16;
 	CHECK_EQ(walk(pc_in(2, 1)), PA_UNWIND_LOOP);
 	CHECK_EQ(walk(pc_in(3, 1)), PA_UNWIND_BAD);
-	CHECK_EQ(walk(pc_in(4, 1)), PA_UNWIND_BAD); /* below the stack pointer */
+	CHECK_EQ(walk(pc_in(4, 1)), PA_UNWIND_BAD); /* below, too */
 	CHECK_EQ(walk(pc_in(5, 1)), PA_UNWIND_BAD);
 	CHECK_EQ(walk(0x10), PA_UNWIND_BAD);
 	CHECK_EQ(w.chain.cnt, 1);
