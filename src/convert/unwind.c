@@ -32,7 +32,6 @@ struct pa_session_unwind {
 
 	uint32_t space; /* of the present sample */
 	uint64_t time_ns;
-	const struct pa_piece *piece; /* of the last pc: callers often lie beside it */
 	struct pa_unwind_chain chain;
 	uint64_t ips[PA_CHAIN_MAX];
 };
@@ -122,21 +121,31 @@ static void judge(struct pa_session_unwind *u, struct image_cfi *c)
 	c->cfi = NULL;
 }
 
+/* Room for all images that there are by now. */
+static int grow(struct pa_session_unwind *u)
+{
+	size_t cnt = 2 * u->image_cnt;
+	struct image_cfi *images;
+
+	if (cnt < u->s->image_cnt)
+		cnt = u->s->image_cnt;
+	images = realloc(u->images, cnt * sizeof(*images));
+	if (!images)
+		return -ENOMEM;
+	memset(images + u->image_cnt, 0, (cnt - u->image_cnt) * sizeof(*images));
+	u->images = images;
+	u->image_cnt = cnt;
+	return 0;
+}
+
 static int cfi_of(struct pa_session_unwind *u, const struct pa_piece *piece, struct pa_cfi **out)
 {
 	struct pa_session *s = u->s;
 	uint32_t i = piece->image;
 	int err = 0;
 
-	if (i >= u->image_cnt) {
-		struct image_cfi *images = realloc(u->images, s->image_cnt * sizeof(*images));
-
-		if (!images)
-			return -ENOMEM;
-		memset(images + u->image_cnt, 0, (s->image_cnt - u->image_cnt) * sizeof(*images));
-		u->images = images;
-		u->image_cnt = s->image_cnt;
-	}
+	if (i >= u->image_cnt && grow(u))
+		return -ENOMEM;
 	if (!u->images[i].is_tried && s->opts.symbolizer) {
 		u->images[i].is_tried = true;
 		if (s->images[i].kind == PA_IMAGE_FILE)
@@ -152,22 +161,21 @@ static int cfi_of(struct pa_session_unwind *u, const struct pa_piece *piece, str
 static int find_map(void *ctx, uint64_t pc, struct pa_unwind_map *out)
 {
 	struct pa_session_unwind *u = ctx;
-	const struct pa_piece *piece = u->piece;
+	const struct pa_piece *piece = pa_procs__find(&u->s->procs, u->space, pc, u->time_ns);
 	uint64_t offset, vaddr;
 	int err;
 
-	if (!piece || pc < piece->start || pc >= piece->end)
-		piece = pa_procs__find(&u->s->procs, u->space, pc, u->time_ns);
 	if (!piece)
 		return -ENOENT;
-	u->piece = piece;
 	out->is_vdso = u->s->images[piece->image].kind == PA_IMAGE_VDSO;
 	err = cfi_of(u, piece, &out->cfi);
 	if (err || !out->cfi)
 		return err;
 	offset = pc - piece->start + (out->is_vdso ? 0 : piece->pgoff);
-	if (pa_cfi__vaddr(out->cfi, offset, &vaddr))
+	if (pa_cfi__vaddr(out->cfi, offset, &vaddr)) {
 		out->cfi = NULL;
+		return 0;
+	}
 	out->bias = pc - vaddr;
 	return 0;
 }
@@ -228,7 +236,6 @@ int pa_session_unwind__sample(struct pa_session *s, struct pd_sample *sample, ui
 		return err;
 	u->space = space;
 	u->time_ns = time_ns;
-	u->piece = NULL;
 	in.machine = u->machine;
 	in.reg_mask = pd_events__get(s->opts.events, sample->id.event)->attr.sample_regs_user;
 	in.ctx = u;

@@ -316,32 +316,43 @@ int pa_cfi__row(struct pa_cfi *c, uint64_t vaddr, const struct pa_cfi_row **out)
 	return err;
 }
 
-int pa_cfi__each_row(struct pa_cfi *c, int (*fn)(void *ctx, const struct pa_cfi_row *row),
-		     void *ctx, uint64_t *bad_cnt)
+/* All rows of the entry at an offset. @return 0, -EBADMSG from some place on; *stop: what fn said
+ */
+static int rows_of(struct pa_cfi *c, const struct pa_cfi_section *s, size_t offset,
+		   int (*fn)(void *ctx, const struct pa_cfi_row *row), void *ctx, int *stop)
 {
 	struct pa_cfi_row row;
 	struct pa_fde fde;
-	uint64_t bad = 0, insn_cnt = 0;
-	int ret, stop = 0;
+	int ret = pa_fde__parse(s, offset, &fde);
+
+	if (ret)
+		return ret == -ENOENT ? 0 : ret;
+	ret = pa_cfi_rows__start(c->walk, s, &fde);
+	while (!ret && !*stop) {
+		ret = pa_cfi_rows__next(c->walk);
+		if (ret != 1)
+			break;
+		pa_cfi_rows__get(c->walk, &row);
+		*stop = fn(ctx, &row);
+		ret = 0;
+	}
+	c->insn_cnt += c->walk->insn_cnt;
+	return ret;
+}
+
+int pa_cfi__each_row(struct pa_cfi *c, int (*fn)(void *ctx, const struct pa_cfi_row *row),
+		     void *ctx, uint64_t *bad_cnt)
+{
+	uint64_t bad = 0;
+	int stop = 0;
 
 	for (size_t i = 0; i < 2; i++) {
 		const struct source *src = &c->sources[i];
 
 		for (size_t j = 0; !stop && j < src->slot_cnt; j++) {
-			if (insn_cnt > PA_CFI_WORK_MAX) {
-				bad += src->slot_cnt - j;
-				break;
-			}
-			ret = pa_fde__parse(&src->section, src->slots[j].offset, &fde);
-			if (!ret)
-				ret = pa_cfi_rows__start(c->walk, &src->section, &fde);
-			while (!ret && !stop && (ret = pa_cfi_rows__next(c->walk)) == 1) {
-				pa_cfi_rows__get(c->walk, &row);
-				stop = fn(ctx, &row);
-				ret = 0;
-			}
-			insn_cnt += c->walk->insn_cnt;
-			bad += ret == -EBADMSG;
+			if (c->insn_cnt > PA_CFI_WORK_MAX ||
+			    rows_of(c, &src->section, src->slots[j].offset, fn, ctx, &stop))
+				bad++;
 		}
 	}
 	if (bad_cnt)
