@@ -87,7 +87,8 @@ static int read_tags(struct pa_input *in)
 static void judge_walks(const struct pa_input *in, const struct pa_session_stats *stats)
 {
 	static const char *const why[PA_UNWIND_END_CNT] = {
-		[PA_UNWIND_NO_CFI] = "come to code without unwind information",
+		[PA_UNWIND_NO_CFI] = "come to code without unwind information or whose "
+				     "binary is missing",
 		[PA_UNWIND_OUT_OF_STACK] = "reach beyond the stack that was copied (perf record "
 					   "--call-graph dwarf,BYTES copies more)",
 		[PA_UNWIND_BAD] = "don't fit their code's unwind information",
