@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# deps.sh build|check|libperf DIR: install what building (or testing) needs, only what is
+# deps.sh build|check|fuzz|libperf DIR: install what building (or testing) needs, only what is
 # missing, through apt-get; and build the static libperf from the distribution's kernel source
 # into DIR. A run with everything in place needs no network and takes a fraction of a second.
 # On other distributions the packages are named and nothing is installed.
@@ -59,6 +59,13 @@ check_packages() {
 	groff groff
 	libxml2-utils xmllint           # the flame graph is well-formed
 	chromium chromium               # the flame graph in a browser
+	END
+}
+
+fuzz_packages() {
+	cat <<-'END'
+	clang-14 clang-14               # -fsanitize=fuzzer
+	libclang-rt-14-dev              # its libFuzzer and sanitizers
 	END
 }
 
@@ -194,12 +201,12 @@ ID= ID_LIKE=
 [ -r /etc/os-release ] && . /etc/os-release
 PATH=$PATH:/usr/sbin:/sbin
 case "${1:-}" in
-build | check)
+build | check | fuzz)
 	command -v apt-get >/dev/null || name_packages
 	install_packages "$1" ;;
 libperf)
 	build_libperf "${2:?DIR is missing}" ;;
 *)
-	say "usage: deps.sh build|check|libperf DIR"
+	say "usage: deps.sh build|check|fuzz|libperf DIR"
 	exit 2 ;;
 esac

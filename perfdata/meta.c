@@ -117,11 +117,12 @@ static const char *get_string(const unsigned char **p, const unsigned char *end,
 /* Names are a convenience: what is damaged is left out without an error. */
 static int load_names(struct pd_reader *r, const struct pd_feat *desc)
 {
-	const unsigned char *p = desc->data, *end = p + desc->bytes;
+	const unsigned char *p = desc->data, *end;
 	__u32 cnt, attr_bytes, id_cnt;
 
 	if (!p || desc->bytes < 8)
 		return 0;
+	end = p + desc->bytes;
 	cnt = pd_get32(p, r->swap);
 	attr_bytes = pd_get32(p + 4, r->swap);
 	p += 8;
