@@ -135,6 +135,9 @@ static void judge(struct pa_input *in, int end)
 	if (stats.throttle_cnt)
 		warn(in, "the kernel throttled sampling %llu times: load is missing then",
 		     (unsigned long long)stats.throttle_cnt);
+	if (stats.dropped_cnt)
+		warn(in, "%llu names and mappings were dropped: too many in one process",
+		     (unsigned long long)stats.dropped_cnt);
 	if (stats.lost_cnt)
 		warn(in, "%llu samples were lost while recording",
 		     (unsigned long long)stats.lost_cnt);

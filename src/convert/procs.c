@@ -12,6 +12,9 @@
 
 /* Only generations that mapped something of their own between two forks count. */
 enum { ANCESTORS_MAX = 64 };
+/* Records of one process come late by a few: what is from before more is dropped, so that times
+ * that descend for millions of records don't move everything for each. */
+enum { LATE_MAX = 256 };
 
 /* Invariant: spaces is sorted by from_ns and not empty. */
 struct pa_proc {
@@ -103,13 +106,27 @@ static uint32_t space_at(const struct pa_procs *p, const struct pa_proc *proc, u
 	return proc->spaces[i ? i - 1 : 0];
 }
 
-/* Add an empty space to process i. @return its index, PA_NONE without memory */
+/* May an entry go before the last displaced ones? */
+static bool may_displace(struct pa_procs *p, size_t displaced_cnt)
+{
+	if (displaced_cnt > LATE_MAX) {
+		p->dropped_late_cnt++;
+		return false;
+	}
+	p->moved_cnt += displaced_cnt;
+	return true;
+}
+
+/* Add an empty space to process i. @return its index (of the one before it, when it comes too
+ * late), PA_NONE without memory */
 static uint32_t add_space(struct pa_procs *p, uint32_t i, uint64_t from_ns, uint64_t birth_ns)
 {
 	struct pa_proc *proc = &p->procs[i];
 	uint32_t space = p->space_cnt;
-	size_t at;
+	size_t at = spaces_before(p, proc, from_ns);
 
+	if (!may_displace(p, proc->space_cnt - at))
+		return space_at(p, proc, from_ns);
 	if (p->space_cnt >= PA_NONE ||
 	    pa_array_grow(&p->spaces, p->space_cnt, &p->space_cap, sizeof(*p->spaces)) ||
 	    pa_array_grow(&proc->spaces, proc->space_cnt, &proc->space_cap, sizeof(*proc->spaces)))
@@ -120,7 +137,6 @@ static uint32_t add_space(struct pa_procs *p, uint32_t i, uint64_t from_ns, uint
 		.from_ns = from_ns,
 		.birth_ns = birth_ns,
 	};
-	at = spaces_before(p, proc, from_ns);
 	memmove(proc->spaces + at + 1, proc->spaces + at,
 		(proc->space_cnt - at) * sizeof(*proc->spaces));
 	proc->spaces[at] = space;
@@ -181,12 +197,11 @@ static uint32_t get_thread(struct pa_procs *p, uint32_t tid)
 	return p->last_thread = i;
 }
 
-static const char *comm_at(const struct pa_thread *t, uint64_t time_ns)
+/* Position after the last name that was given at or before time_ns. */
+static size_t comms_before(const struct pa_thread *t, uint64_t time_ns)
 {
 	size_t lo = 0, hi = t->comm_cnt;
 
-	if (!t->comm_cnt)
-		return NULL;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
@@ -195,7 +210,17 @@ static const char *comm_at(const struct pa_thread *t, uint64_t time_ns)
 		else
 			hi = mid;
 	}
-	return t->comms[lo ? lo - 1 : 0].comm;
+	return lo;
+}
+
+static const char *comm_at(const struct pa_thread *t, uint64_t time_ns)
+{
+	size_t i;
+
+	if (!t->comm_cnt)
+		return NULL;
+	i = comms_before(t, time_ns);
+	return t->comms[i ? i - 1 : 0].comm;
 }
 
 static int add_comm(struct pa_procs *p, uint32_t tid, const char *comm, uint64_t time_ns)
@@ -207,10 +232,10 @@ static int add_comm(struct pa_procs *p, uint32_t tid, const char *comm, uint64_t
 	if (i == PA_NONE)
 		return -ENOMEM;
 	t = &p->threads[i];
-	at = t->comm_cnt;
-	while (at && t->comms[at - 1].from_ns > time_ns)
-		at--;
+	at = comms_before(t, time_ns);
 	if (at && t->comms[at - 1].comm == comm)
+		return 0;
+	if (!may_displace(p, t->comm_cnt - at))
 		return 0;
 	if (pa_array_grow(&t->comms, t->comm_cnt, &t->comm_cap, sizeof(*t->comms)))
 		return -ENOMEM;
@@ -318,6 +343,7 @@ int pa_procs__fork(struct pa_procs *p, uint32_t pid, uint32_t tid, uint32_t ppid
 {
 	uint32_t parent_thread = find_thread(p, ptid), i, parent, space;
 	const char *comm = NULL;
+	size_t space_cnt;
 	int err = 0;
 
 	if (parent_thread != PA_NONE)
@@ -332,10 +358,11 @@ int pa_procs__fork(struct pa_procs *p, uint32_t pid, uint32_t tid, uint32_t ppid
 		return -ENOMEM;
 	p->procs[i].exit_ns = 0;
 	/* At time 0 (processes that were there before the capture) the first space is meant. */
+	space_cnt = p->space_cnt;
 	space = time_ns ? add_space(p, i, time_ns, time_ns) : space_at(p, &p->procs[i], 0);
 	if (space == PA_NONE)
 		return -ENOMEM;
-	if (keep_maps)
+	if (keep_maps && (!time_ns || p->space_cnt > space_cnt))
 		inherit(p, space, parent, time_ns);
 	return 0;
 }

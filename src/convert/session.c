@@ -405,6 +405,7 @@ void pa_session__stats(const struct pa_session *s, struct pa_session_stats *out)
 	out->stack_cnt = s->stack_cnt;
 	out->off_cnt = s->offcpu.out_cnt;
 	out->unpaired_cnt = s->offcpu.unpaired_cnt;
+	out->dropped_cnt = s->procs.dropped_map_cnt + s->procs.dropped_late_cnt;
 	out->lost_cnt = s->lost_samples_cnt ? s->lost_samples_cnt : s->lost_records_cnt;
 }
 

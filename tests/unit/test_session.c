@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "convert/convert.h"
+#include "convert/procs.h"
 
 enum {
 	SAMPLE_TYPE = PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME |
@@ -364,6 +365,30 @@ TEST(long_chain_of_forks)
 	CHECK_EQ(pa_session__resolve(f.session), 0);
 	CHECK_STR(leaf_path(&f, 0), "/bin/init");
 	tear_down(&f);
+}
+
+/* Times that descend: each record belongs before all others. Counted, not timed. */
+TEST(descending_times_move_little)
+{
+	enum { CNT = 20000, LATE_MAX = 256 };
+	struct pa_procs p;
+	char name[16];
+	uint64_t time;
+
+	pa_procs__init(&p, 1);
+	for (unsigned i = 0; i < CNT; i++) {
+		time = 1000000 - i;
+		snprintf(name, sizeof(name), "name%u", i % 7);
+		CHECK_EQ(pa_procs__set_comm(&p, 10, 11, name, true, time), 0);
+		CHECK_EQ(pa_procs__fork(&p, 12, 12, 10, 10, true, time), 0);
+	}
+	CHECK(p.moved_cnt <= 3ull * LATE_MAX * LATE_MAX);
+	CHECK(p.space_cnt <= 2 * (LATE_MAX + 2) + 2);
+	CHECK(p.dropped_late_cnt >= 2 * (CNT - LATE_MAX - 2));
+	/* what was in time is still right */
+	CHECK_STR(pa_procs__comm(&p, 10, 11, 1000000), "name0");
+	CHECK_STR(pa_procs__comm(&p, 10, 11, 1000000 - 100), "name2");
+	pa_procs__free(&p);
 }
 
 TEST(hostile_chains)
