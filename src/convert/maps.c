@@ -13,6 +13,8 @@
 /* A process has at most vm.max_map_count (65,530) mappings; a file may claim anything. The past
  * is searched linearly, for addresses that are symbolized once. */
 enum { CURRENT_MAX = 1 << 16, PAST_MAX = 1 << 12 };
+/* Mappings that one new mapping may lie over; its part beyond them is dropped. */
+enum { OVERLAP_MAX = 1 << 10 };
 
 /* Index of the first current piece that ends after addr. */
 static size_t find_current(const struct pa_space *s, uint64_t addr)
@@ -150,7 +152,7 @@ int pa_space__map(struct pa_space *s, struct pa_pool *pool, const struct pa_piec
 {
 	uint64_t at = piece->start,
 		 run = piece->start; /* [run, at) is the new piece's, not yet in */
-	int err = 0;
+	int err = 0, overlap_cnt = 0;
 
 	while (!err && at < piece->end) {
 		size_t i = find_current(s, at);
@@ -163,6 +165,10 @@ int pa_space__map(struct pa_space *s, struct pa_pool *pool, const struct pa_piec
 		}
 		if (old->start > at)
 			at = old->start;
+		if (++overlap_cnt > OVERLAP_MAX) {
+			(*dropped_cnt)++;
+			break;
+		}
 		end = old->end < piece->end ? old->end : piece->end;
 		if (is_same_content(old, piece)) {
 			if (piece->from_ns < old->from_ns)

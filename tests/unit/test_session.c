@@ -391,6 +391,36 @@ TEST(descending_times_move_little)
 	pa_procs__free(&p);
 }
 
+/* An early mapping over very many later ones: only so many of them are looked at. */
+TEST(mapping_over_very_many)
+{
+	struct pa_piece piece = {.from_ns = 100, .image = 1}, whole = {.from_ns = 50, .image = 2};
+	const struct pa_piece *late = NULL, *found;
+	struct pa_space space = {0};
+	struct pa_pool pool = {0};
+	uint64_t dropped_cnt = 0;
+
+	for (unsigned i = 0; i < 4000; i++) {
+		piece.start = 0x1000 + i * 0x20;
+		piece.end = piece.start + 0x10;
+		CHECK_EQ(pa_space__map(&space, &pool, &piece, &dropped_cnt), 0);
+	}
+	CHECK_EQ(space.cur_cnt, 4000);
+	whole.end = UINT64_MAX;
+	CHECK_EQ(pa_space__map(&space, &pool, &whole, &dropped_cnt), 0);
+	CHECK_EQ(dropped_cnt, 1);
+	CHECK_EQ(space.past_cnt, 1024);
+	CHECK(space.cur_cnt > 5000 && space.cur_cnt < 5100);
+	found = pa_space__find(&space, 0x1000 + 5 * 0x20 + 0x18, 60, &late);
+	CHECK(found && found->image == 2); /* between two of them */
+	found = pa_space__find(&space, 0x1000 + 5 * 0x20, 60, &late);
+	CHECK(found && found->image == 2); /* before one of them */
+	found = pa_space__find(&space, 0x1000 + 3999 * 0x20, 200, &late);
+	CHECK(found && found->image == 1);
+	pa_space__clear(&space);
+	pa_pool__free(&pool);
+}
+
 TEST(hostile_chains)
 {
 	const __u64 markers[] = {CTX_USER, CTX_KERNEL, CTX_USER};
