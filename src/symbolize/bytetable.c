@@ -17,10 +17,11 @@ struct pa_table_node {
 	uint8_t key[];
 };
 
-static uint64_t hash_bytes(const void *key, size_t bytes)
+/* Keys hold names that a file or a process chose: where the table lies is what they don't know. */
+static uint64_t hash_bytes(const struct pa_table *t, const void *key, size_t bytes)
 {
 	const uint8_t *p = key;
-	uint64_t h = 0xcbf29ce484222325ull;
+	uint64_t h = 0xcbf29ce484222325ull ^ (uintptr_t)t * 0x9e3779b97f4a7c15ull;
 
 	for (size_t i = 0; i < bytes; i++)
 		h = (h ^ p[i]) * 0x100000001b3ull;
@@ -42,7 +43,7 @@ static struct pa_table_node *table_find(const struct pa_table *t, const void *ke
 
 void *pa_table__get(const struct pa_table *t, const void *key, size_t bytes)
 {
-	struct pa_table_node *n = table_find(t, key, bytes, hash_bytes(key, bytes));
+	struct pa_table_node *n = table_find(t, key, bytes, hash_bytes(t, key, bytes));
 
 	return n ? n->value : NULL;
 }
@@ -71,7 +72,7 @@ static int table_grow(struct pa_table *t)
 
 int pa_table__set(struct pa_table *t, const void *key, size_t bytes, void *value)
 {
-	uint64_t hash = hash_bytes(key, bytes);
+	uint64_t hash = hash_bytes(t, key, bytes);
 	struct pa_table_node *n = table_find(t, key, bytes, hash);
 
 	if (n) {

@@ -128,20 +128,32 @@ static int new_image(struct pa_symbolizer *s, const struct pa_image_ref *ref, st
 	return 0;
 }
 
+/* A JIT image of a process, whatever its start: one with saved symbols, or the newest. */
+static size_t process_key(const struct pa_image_ref *ref, char *key)
+{
+	size_t at = put(key, 0, "j", 1);
+
+	return put(key, at, &ref->pid, sizeof(ref->pid));
+}
+
 /* A start that is unknown on one side is no difference. */
 static struct pa_image *find_jit(struct pa_symbolizer *s, const struct pa_image_ref *ref)
 {
-	for (struct pa_image *i = s->images; i; i = i->next)
-		if (i->kind == PA_IMAGE_JIT && i->saved_cnt && i->pid == ref->pid &&
-		    (!i->start_ns || !ref->start_ns))
-			return i;
-	return NULL;
+	struct pa_image_ref any = *ref;
+	char key[KEY_BYTES];
+	struct pa_image *i;
+
+	any.start_ns = 0;
+	i = pa_table__get(&s->table, key,
+			  ref->start_ns ? image_key(s, &any, key) : process_key(ref, key));
+	return i && i->saved_cnt ? i : NULL;
 }
 
 int pa_image__get(struct pa_symbolizer *s, const struct pa_image_ref *ref, struct pa_image **out)
 {
 	char key[KEY_BYTES];
 	size_t bytes = image_key(s, ref, key);
+	struct pa_image *newest;
 	int err = 0;
 
 	*out = pa_table__get(&s->table, key, bytes);
@@ -153,7 +165,11 @@ int pa_image__get(struct pa_symbolizer *s, const struct pa_image_ref *ref, struc
 		err = new_image(s, ref, out);
 	if (!err)
 		err = pa_table__set(&s->table, key, bytes, *out);
-	return err;
+	if (err || ref->kind != PA_IMAGE_JIT)
+		return err;
+	bytes = process_key(ref, key);
+	newest = pa_table__get(&s->table, key, bytes);
+	return newest && newest->saved_cnt ? 0 : pa_table__set(&s->table, key, bytes, *out);
 }
 
 static struct pa_image_ref ref_of(const struct pa_image *image)

@@ -8,7 +8,7 @@
 
 #include "fuzz.h"
 
-enum { CPU_SECONDS = 10, INPUT_MAX = 1 << 20 };
+enum { CPU_SECONDS = 10, INPUT_MAX = 1 << 23 };
 
 static void replay(const char *path)
 {
