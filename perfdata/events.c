@@ -8,7 +8,8 @@
 
 #include "perfdata/internal.h"
 
-#define PD_ATTR_MAX_BYTES 4096 /* a page, as perf_event_open has it */
+#define PD_BRANCH_COUNTERS (1ULL << 19) /* PERF_SAMPLE_BRANCH_COUNTERS, Linux 6.8 */
+#define PD_ATTR_MAX_BYTES 4096		/* a page, as perf_event_open has it */
 
 /* clang-format off */
 static const char *const hardware_names[] = {
@@ -152,6 +153,7 @@ static void layout_fill(struct pd_layout *l, const struct perf_event_attr *attr)
 	if (attr->sample_id_all)
 		l->trailer_bytes = 8 * (__u32)__builtin_popcountll(attr->sample_type & trailer);
 	l->hw_idx = attr->branch_sample_type & PERF_SAMPLE_BRANCH_HW_INDEX;
+	l->branch_counters = attr->branch_sample_type & PD_BRANCH_COUNTERS;
 	l->common = attr->sample_type == PD_COMMON_SAMPLE_TYPE;
 }
 

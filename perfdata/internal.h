@@ -18,7 +18,8 @@
 #define PD_RECORD_PUT_MAX 65528		  /* the longest that is a multiple of 8 */
 #define PD_BUILD_ID_HAS_SIZE 0x8000 /* misc of a build-id record: byte 20 is the id's length */
 #define PD_EVENT_UPDATE_NAME 2
-#define PD_BUILD_ID_NAME 36 /* offset of the name in a build-id record */
+#define PD_STREAM_WANT_MAX (3 * 65536) /* three records */
+#define PD_BUILD_ID_NAME 36	       /* offset of the name in a build-id record */
 
 struct pd_section {
 	__u64 offset, bytes;
@@ -69,7 +70,7 @@ struct pd_layout {
 	__u64 period; /* of a sample that carries none */
 	__u32 user_reg_cnt, intr_reg_cnt;
 	__u32 trailer_bytes; /* 0 without sample_id_all */
-	bool hw_idx;
+	bool hw_idx, branch_counters;
 	bool common; /* sample_type is PD_COMMON_SAMPLE_TYPE */
 };
 
@@ -100,6 +101,14 @@ int pd_events_by_id(const struct pd_events *t, __u64 id);
 /** Event of a sample, whose word_cnt words after the header are in native byte order. */
 int pd_events_of_sample(const struct pd_events *t, const __u64 *words, size_t word_cnt);
 
+/** Is this an MMAP2 of a kernel before 3.16, whose name begins where prot and flags are now?
+ *  Looks at bytes only: in any byte order but the header's. */
+bool pd_mmap2_is_old(const struct perf_event_header *hdr);
+
+/** Does a sample fill its record, as the kernel writes it? One of an unknown event is not judged.
+ */
+bool pd_sample_fills(const struct pd_events *t, const struct perf_event_header *hdr);
+
 /* ---- other byte order ---------------------------------------------------------------- */
 
 /** Turn bytes bytes (a multiple of 8, at least 64) of a foreign attr into native ones. */
@@ -110,17 +119,24 @@ void pd_swap_record(const struct pd_events *t, struct perf_event_header *hdr);
 
 /* ---- input --------------------------------------------------------------------------- */
 
-/** A window over an unseekable input. */
+/** A window over an input: a pipe, a part of a file, or memory as a whole. */
 struct pd_stream {
 	int fd;
+	bool seekable; /* read at pos, up to limit */
+	bool borrowed; /* buf is the caller's, and all there is */
+	bool eof;
+	__u64 pos, limit;
 	unsigned char *buf;
 	size_t begin, end;
-	__u64 offset; /* of buf[begin] in the stream */
-	bool eof;
+	__u64 offset; /* of buf[begin] in the stream or file */
 };
 
+/* The first init is of a zeroed struct; later ones start over elsewhere.
+ * @return 0, -ENOMEM */
 int pd_stream_init(struct pd_stream *s, int fd);
-/** Have n (at most PD_RECORD_MAX_BYTES) bytes at s->buf + s->begin. @return 1, 0 when the
+int pd_stream_init_file(struct pd_stream *s, int fd, __u64 offset, __u64 bytes);
+void pd_stream_init_memory(struct pd_stream *s, unsigned char *data, size_t offset, size_t bytes);
+/** Have n (at most PD_STREAM_WANT_MAX) bytes at s->buf + s->begin. @return 1, 0 when the
  *  stream ends before, -errno */
 int pd_stream_want(struct pd_stream *s, size_t n);
 void pd_stream_consume(struct pd_stream *s, size_t n);
@@ -147,43 +163,85 @@ size_t pd_unzip_left(const struct pd_unzip *u);
 
 /* ---- reader -------------------------------------------------------------------------- */
 
-/** A feature section: in the file, or (pipe layout) a copy of what a record brought. */
+/** A feature section: announced by the file's table and loaded when it is first asked for, or
+ *  (pipe layout) a copy of what a record brought. */
 struct pd_feat {
-	const unsigned char *data; /* NULL: absent */
+	unsigned char *data; /* NULL: absent, or not loaded yet */
 	size_t bytes;
+	struct pd_section section; /* of the file; bytes 0: none */
+	bool announced;
 	int err; /* why it can't be had, when it was announced */
 };
 
-struct pd_reader {
+/** A file of a directory that holds records only: data.0, data.1... */
+struct pd_part {
+	__u32 number;
+	__u64 bytes;
+};
+
+/** Where the records come from. Of a directory fd is its file "data", and the parts follow. */
+struct pd_source {
 	int fd;
-	bool own_fd, pipe, swap, unfinished;
+	bool own_fd;
+	bool seekable;	     /* can be read at any offset */
+	__u64 bytes;	     /* then: its size */
+	unsigned char *heap; /* file layout that came through a pipe: all of it */
+	int dir_fd;
+	char *kcore_dir;
+	struct pd_part *parts;
+	size_t part_cnt, part; /* part: 0 fd itself, else parts[part - 1] */
+	int part_fd;
+};
+
+struct pd_reader {
+	struct pd_source src;
+	bool pipe, swap, unfinished;
 	bool cut;  /* data reach beyond the end of the file */
 	bool tail; /* the end of data is unknown: read while records parse */
+	bool wary; /* records that are none are errors */
 
-	const unsigned char *file; /* file layout: the file, mapped or in file_heap */
-	size_t file_bytes;
-	void *map;
-	unsigned char *file_heap;
 	struct pd_section data; /* clipped to the file */
 	struct pd_section blob;
-	__u64 pos;
+	void *blob_heap;
 
 	struct pd_stream stream;
 	size_t pending_bytes; /* of the record last returned, consumed by the next call */
-	__u64 pending_skip;
+	__u64 pending_skip;   /* of its payload, what is not read */
 
 	struct pd_unzip *unzip;
 	__u64 unzip_offset;
 	struct pd_events *events;
 	struct pd_feat feats[PD_FEATURE_BITS];
-	void *feat_heap[PD_FEATURE_BITS];
 	unsigned char *scratch;	  /* a record, swapped or aligned */
 	unsigned char *build_ids; /* pipe layout: BUILD_ID records so far */
 	size_t build_ids_bytes, build_ids_cap;
+	__u64 feats_left;  /* bytes of sections that may still be loaded */
 	int err, open_err; /* err is latched by next, until rewind */
+	int late_err;	   /* a part of a directory was cut short */
+	char late_errmsg[256];
 	char errmsg[256];
 };
 
+/** Open path: a file, a directory, or "-". @return 0, -errno */
+int pd_source_open(struct pd_source *s, const char *path);
+/** Read bytes at offset of the file with the header. @return 0, -EBADMSG it ends before, -errno */
+int pd_source_read(const struct pd_source *s, __u64 offset, void *buf, size_t bytes);
+/** A stream over the records of a part, as part says; 0 is data in the file with the header.
+ *  @return 0, -ENOMEM, -errno of open */
+int pd_source_part(struct pd_source *s, size_t part, const struct pd_section *data,
+		   struct pd_stream *out);
+/** Name of the current part for messages, in buf (>= 24 bytes); "" when there is only one file. */
+const char *pd_source_part_name(const struct pd_source *s, char *buf);
+void pd_source_close(struct pd_source *s);
+
+/** May this be a record, as far as it can be told? */
+bool pd_record_plausible(const struct pd_events *t, const struct perf_event_header *hdr);
+/** The header at p in native byte order. */
+struct perf_event_header pd_header_at(const unsigned char *p, bool swap);
+/** The record at p, whose header native is: as it lies there if it is native and aligned, or else
+ *  a copy. @return 1, -ENOMEM */
+int pd_reader_present(struct pd_reader *r, const unsigned char *p,
+		      const struct perf_event_header *native, const struct perf_event_header **out);
 /** Set errmsg. @return err */
 int pd_reader_fail(struct pd_reader *r, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

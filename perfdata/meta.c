@@ -58,43 +58,75 @@ static int add_event(struct pd_reader *r, const struct perf_event_attr *attr,
 	return rc == -EINVAL ? -EBADMSG : rc;
 }
 
+/* A copy of bytes of the file. @return 0, -EBADMSG they lie outside, -ENOMEM, -errno */
+static int load(const struct pd_reader *r, __u64 offset, __u64 bytes, unsigned char **out)
+{
+	int err;
+
+	*out = NULL;
+	if (!section_fits(&(struct pd_section){offset, bytes}, r->src.bytes))
+		return -EBADMSG;
+	*out = malloc(bytes ? (size_t)bytes : 1);
+	if (!*out)
+		return -ENOMEM;
+	err = pd_source_read(&r->src, offset, *out, (size_t)bytes);
+	if (err) {
+		free(*out);
+		*out = NULL;
+	}
+	return err;
+}
+
+/* One entry of attrs, at offset of the file. */
+static int load_event(struct pd_reader *r, const unsigned char *p, size_t room, __u64 offset,
+		      __u64 *ids_left)
+{
+	const struct pd_section ids = section_at(p + room, r->swap);
+	struct perf_event_attr attr;
+	unsigned char *id_bytes;
+	int rc;
+
+	if (!get_attr(p, room, r->swap, &attr))
+		return pd_reader_fail(r, -EBADMSG, "offset %llu: bad event attr",
+				      (unsigned long long)offset);
+	/* In sum too: else many attrs could claim the same large section. */
+	rc = ids.bytes > *ids_left ? -EBADMSG : load(r, ids.offset, ids.bytes, &id_bytes);
+	if (rc == -EBADMSG)
+		return pd_reader_fail(r, rc, "offset %llu: the event's ids lie outside the file",
+				      (unsigned long long)offset);
+	if (rc)
+		return rc;
+	*ids_left -= ids.bytes;
+	rc = add_event(r, &attr, id_bytes, ids.bytes / 8, r->swap);
+	free(id_bytes);
+	if (rc == -EBADMSG)
+		return pd_reader_fail(r, rc,
+				      "offset %llu: the event attr is damaged, or has its sample "
+				      "id elsewhere than the first",
+				      (unsigned long long)offset);
+	return rc < 0 ? rc : 0;
+}
+
 static int load_events(struct pd_reader *r, const struct pd_file_header *h)
 {
-	__u64 ids_left = r->file_bytes;
+	__u64 ids_left = r->src.bytes, room = h->attr_size - sizeof(struct pd_section);
+	unsigned char *attrs;
+	int err;
 
-	if (!section_fits(&h->attrs, r->file_bytes))
-		return pd_reader_fail(r, -EBADMSG, "offset 24: the attrs lie outside the file");
 	if (h->attrs.bytes && (h->attr_size < PERF_ATTR_SIZE_VER0 + sizeof(struct pd_section) ||
 			       h->attr_size > 65536))
 		return pd_reader_fail(r, -EBADMSG, "offset 16: bad attr size %llu",
 				      (unsigned long long)h->attr_size);
-	for (__u64 at = 0; h->attrs.bytes - at >= h->attr_size && h->attr_size;
-	     at += h->attr_size) {
-		const unsigned char *p = r->file + h->attrs.offset + at;
-		size_t room = (size_t)h->attr_size - sizeof(struct pd_section);
-		struct pd_section ids = section_at(p + room, r->swap);
-		unsigned long long offset = h->attrs.offset + at;
-		struct perf_event_attr attr;
-		int rc;
-
-		if (!get_attr(p, room, r->swap, &attr))
-			return pd_reader_fail(r, -EBADMSG, "offset %llu: bad event attr", offset);
-		/* In sum too: else many attrs could claim the same large section. */
-		if (!section_fits(&ids, r->file_bytes) || ids.bytes > ids_left)
-			return pd_reader_fail(r, -EBADMSG,
-					      "offset %llu: the event's ids lie outside the file",
-					      offset);
-		ids_left -= ids.bytes;
-		rc = add_event(r, &attr, r->file + ids.offset, ids.bytes / 8, r->swap);
-		if (rc == -EBADMSG)
-			return pd_reader_fail(r, rc,
-					      "offset %llu: the event attr is damaged, or has "
-					      "its sample id elsewhere than the first",
-					      offset);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
+	err = load(r, h->attrs.offset, h->attrs.bytes, &attrs);
+	if (err == -EBADMSG)
+		return pd_reader_fail(r, err, "offset 24: the attrs lie outside the file");
+	if (err)
+		return err;
+	for (__u64 at = 0; !err && h->attr_size && h->attrs.bytes - at >= h->attr_size;
+	     at += h->attr_size)
+		err = load_event(r, attrs + at, (size_t)room, h->attrs.offset + at, &ids_left);
+	free(attrs);
+	return err;
 }
 
 /* A string of a feature section: u32 length, then the bytes. Advances *p. NULL when damaged. */
@@ -151,15 +183,22 @@ static int load_names(struct pd_reader *r, const struct pd_feat *desc)
 
 /* ---- file layout --------------------------------------------------------------------- */
 
-static void get_header(const struct pd_reader *r, struct pd_file_header *h)
+static int get_header(struct pd_reader *r, struct pd_file_header *h)
 {
-	const size_t known = pd_get64(r->file + 8, r->swap);
 	__u64 words[PD_HEADER_BYTES / 8] = {0};
+	int err = pd_source_read(&r->src, 0, words, PD_PIPE_HEADER_BYTES);
+	size_t bytes = PD_HEADER_BYTES;
 
-	memcpy(words, r->file, known < sizeof(words) ? known : sizeof(words));
+	if (!err && pd_get64(&words[1], r->swap) < bytes)
+		bytes = (size_t)pd_get64(&words[1], r->swap);
+	if (!err)
+		err = pd_source_read(&r->src, 0, words, bytes);
+	if (err == -EBADMSG)
+		return pd_reader_fail(r, err, "offset 16: the header is cut off");
 	for (size_t i = 0; r->swap && i < sizeof(words) / 8; i++)
 		words[i] = __builtin_bswap64(words[i]);
 	memcpy(h, words, sizeof(*h));
+	return err;
 }
 
 static size_t feature_cnt(const struct pd_file_header *h)
@@ -171,63 +210,102 @@ static size_t feature_cnt(const struct pd_file_header *h)
 	return cnt;
 }
 
-/* Without data, is there a feature table behind the header, or records whose writer died? */
-static bool table_plausible(const struct pd_reader *r, __u64 table, size_t cnt)
-{
-	if (!cnt || cnt * 16 > r->file_bytes - table)
-		return false;
-	for (size_t i = 0; i < cnt; i++) {
-		struct pd_section s = section_at(r->file + table + 16 * i, r->swap);
+/** The table behind the data: a section for each feature bit, in their order. */
+struct table {
+	__u64 offset;
+	size_t cnt;
+	struct pd_section sections[PD_FEATURE_BITS];
+};
 
-		if (!section_fits(&s, r->file_bytes) || s.offset < table + 16 * cnt)
-			return false;
-	}
-	return true;
+/* @return 0, -EBADMSG there is no whole table, -errno */
+static int load_table(const struct pd_reader *r, __u64 offset, size_t cnt, struct table *out)
+{
+	unsigned char bytes[16 * PD_FEATURE_BITS];
+	int err = pd_source_read(&r->src, offset, bytes, 16 * cnt);
+
+	*out = (struct table){.offset = offset, .cnt = cnt};
+	for (size_t i = 0; !err && i < cnt; i++)
+		out->sections[i] = section_at(bytes + 16 * i, r->swap);
+	return err;
 }
 
-static void load_features(struct pd_reader *r, const struct pd_file_header *h, __u64 table)
+/* Without data, is there a feature table behind the header, or records whose writer died? */
+static bool table_plausible(const struct pd_reader *r, const struct table *t)
 {
-	size_t cnt = feature_cnt(h), nth = 0;
-	bool readable = !r->cut && !r->tail && cnt * 16 <= r->file_bytes - table;
+	for (size_t i = 0; i < t->cnt; i++) {
+		if (!section_fits(&t->sections[i], r->src.bytes) ||
+		    t->sections[i].offset < t->offset + 16 * t->cnt)
+			return false;
+	}
+	return t->cnt;
+}
+
+static void announce_features(struct pd_reader *r, const struct pd_file_header *h,
+			      const struct table *t)
+{
+	size_t nth = 0;
 
 	for (size_t f = 0; f < PD_FEATURE_BITS; f++) {
-		struct pd_section s;
+		struct pd_feat *feat = &r->feats[f];
 
 		if (!(h->flags[f / 64] >> (f % 64) & 1))
 			continue;
-		r->feats[f].err = r->tail ? -ENOENT : -EBADMSG;
-		if (!readable)
-			continue;
-		s = section_at(r->file + table + 16 * nth++, r->swap);
-		if (section_fits(&s, r->file_bytes))
-			r->feats[f] = (struct pd_feat){r->file + s.offset, (size_t)s.bytes, 0};
+		feat->announced = true;
+		if (!t)
+			feat->err = r->tail ? -ENOENT : -EBADMSG;
+		else
+			feat->section = t->sections[nth++];
 	}
 	/* Old perfs put a table of event names there, before the data: not ours. */
-	if (readable && h->event_types.bytes && h->event_types.offset >= table + cnt * 16)
+	if (t && h->event_types.bytes && h->event_types.offset >= t->offset + t->cnt * 16)
 		r->blob = h->event_types;
+}
+
+/* Sections in sum are no longer than the file: else many could claim all of it. */
+static int load_feature(struct pd_reader *r, size_t f)
+{
+	struct pd_feat *feat = &r->feats[f];
+
+	if (feat->data)
+		return 0;
+	if (!feat->announced)
+		return -ENOENT;
+	if (!feat->err && feat->section.bytes > r->feats_left)
+		feat->err = -EBADMSG;
+	if (!feat->err)
+		feat->err = load(r, feat->section.offset, feat->section.bytes, &feat->data);
+	if (feat->err)
+		return feat->err;
+	feat->bytes = (size_t)feat->section.bytes;
+	r->feats_left -= feat->section.bytes;
+	return 0;
 }
 
 int pd_reader_load_meta(struct pd_reader *r)
 {
-	struct pd_file_header h;
-	int err;
+	struct pd_file_header h = {0};
+	struct table table = {0};
+	int err = get_header(r, &h), table_err;
 
-	if (r->file_bytes < pd_get64(r->file + 8, r->swap))
-		return pd_reader_fail(r, -EBADMSG, "offset 16: the header is cut off");
-	get_header(r, &h);
-	if (h.data.offset > r->file_bytes)
+	if (err)
+		return err;
+	r->feats_left = r->src.bytes;
+	if (h.data.offset > r->src.bytes)
 		return pd_reader_fail(r, -EBADMSG, "offset 40: the data lie outside the file");
 	err = load_events(r, &h);
 	if (err)
 		return err;
 	r->data = h.data;
-	r->cut = !section_fits(&h.data, r->file_bytes);
-	r->tail = !h.data.bytes && !table_plausible(r, h.data.offset, feature_cnt(&h));
+	r->cut = !section_fits(&h.data, r->src.bytes);
+	table_err = r->cut ? -EBADMSG
+			   : load_table(r, h.data.offset + h.data.bytes, feature_cnt(&h), &table);
+	r->tail = !h.data.bytes && (table_err || !table_plausible(r, &table));
 	r->unfinished = r->tail || !feature_cnt(&h);
 	if (r->cut || r->tail)
-		r->data.bytes = r->file_bytes - h.data.offset;
-	load_features(r, &h, r->data.offset + r->data.bytes);
-	return load_names(r, &r->feats[PD_FEAT_EVENT_DESC]);
+		r->data.bytes = r->src.bytes - h.data.offset;
+	announce_features(r, &h, table_err || r->tail ? NULL : &table);
+	err = load_feature(r, PD_FEAT_EVENT_DESC);
+	return err == -ENOMEM ? err : load_names(r, &r->feats[PD_FEAT_EVENT_DESC]);
 }
 
 /* ---- pipe layout --------------------------------------------------------------------- */
@@ -278,11 +356,11 @@ static int intake_feature(struct pd_reader *r, const struct perf_event_header *h
 	bytes = hdr->size - 16u;
 	if (f >= PD_FEATURE_BITS || r->feats[f].data)
 		return 0;
-	r->feat_heap[f] = malloc(bytes ? bytes : 1);
-	if (!r->feat_heap[f])
+	r->feats[f].data = malloc(bytes ? bytes : 1);
+	if (!r->feats[f].data)
 		return -ENOMEM;
-	memcpy(r->feat_heap[f], p + 16, bytes);
-	r->feats[f] = (struct pd_feat){r->feat_heap[f], bytes, 0};
+	memcpy(r->feats[f].data, p + 16, bytes);
+	r->feats[f].bytes = bytes;
 	return f == PD_FEAT_EVENT_DESC ? load_names(r, &r->feats[f]) : 0;
 }
 
@@ -326,41 +404,59 @@ int pd_reader_intake(struct pd_reader *r, const struct perf_event_header *hdr)
 
 int pd_reader__feature(struct pd_reader *r, enum pd_feature f, const void **data, size_t *bytes)
 {
-	const struct pd_feat *feat = &r->feats[(unsigned int)f % PD_FEATURE_BITS];
+	const size_t i = (unsigned int)f % PD_FEATURE_BITS;
+	int err = load_feature(r, i);
 
-	*data = feat->data;
-	*bytes = feat->bytes;
-	if (!feat->data && f == PD_FEAT_BUILD_ID && r->build_ids) {
+	*data = r->feats[i].data;
+	*bytes = r->feats[i].bytes;
+	if (err && f == PD_FEAT_BUILD_ID && r->build_ids) {
 		*data = r->build_ids;
 		*bytes = r->build_ids_bytes;
 		return 0;
 	}
-	if (feat->err == -EBADMSG)
-		return pd_reader_fail(r, -EBADMSG, "feature %u: its section lies outside the file",
+	if (err == -EBADMSG)
+		return pd_reader_fail(r, err, "feature %u: its section lies outside the file",
 				      (unsigned int)f);
-	return feat->data ? 0 : -ENOENT;
+	return err;
 }
 
 const char *pd_reader__feature_string(struct pd_reader *r, enum pd_feature f)
 {
 	const struct pd_feat *feat = &r->feats[(unsigned int)f % PD_FEATURE_BITS];
-	const unsigned char *p = feat->data;
+	const unsigned char *p;
 
-	return p ? get_string(&p, p + feat->bytes, r->swap) : NULL;
+	if (load_feature(r, (unsigned int)f % PD_FEATURE_BITS))
+		return NULL;
+	p = feat->data;
+	return get_string(&p, p + feat->bytes, r->swap);
+}
+
+static int load_blob(struct pd_reader *r)
+{
+	int err;
+
+	if (!r->blob.bytes)
+		return -ENOENT;
+	if (r->blob_heap)
+		return 0;
+	err = r->blob.offset % 8
+		      ? -EBADMSG
+		      : load(r, r->blob.offset, r->blob.bytes, (unsigned char **)&r->blob_heap);
+	if (err == -EBADMSG)
+		return pd_reader_fail(r, err, "offset 56: the private data lie outside the file");
+	return err;
 }
 
 int pd_reader__blob(struct pd_reader *r, enum pd_blob_type type, __u32 *version, const void **data,
 		    size_t *bytes)
 {
-	__u64 at = r->blob.offset, left = r->blob.bytes;
+	__u64 at = 0, left = r->blob.bytes;
+	int err = load_blob(r);
 
-	if (!left)
-		return -ENOENT;
-	if (!section_fits(&r->blob, r->file_bytes) || at % 8)
-		return pd_reader_fail(r, -EBADMSG,
-				      "offset 56: the private data lie outside the file");
+	if (err)
+		return err;
 	while (left >= sizeof(struct pd_chunk)) {
-		const unsigned char *p = r->file + at;
+		const unsigned char *p = (const unsigned char *)r->blob_heap + at;
 		__u64 chunk_bytes = pd_get64(p + 8, r->swap), padded;
 
 		left -= sizeof(struct pd_chunk);
@@ -380,16 +476,16 @@ int pd_reader__blob(struct pd_reader *r, enum pd_blob_type type, __u32 *version,
 		left -= padded;
 	}
 	return pd_reader_fail(r, -EBADMSG, "offset %llu: the private data are damaged",
-			      (unsigned long long)at);
+			      (unsigned long long)(r->blob.offset + at));
 }
 
 int pd_reader__build_ids(struct pd_reader *r, int (*cb)(void *ctx, const struct pd_build_id *id),
 			 void *ctx)
 {
-	bool swap = r->swap && r->feats[PD_FEAT_BUILD_ID].data;
 	const void *data;
 	size_t left;
 	int rc = pd_reader__feature(r, PD_FEAT_BUILD_ID, &data, &left);
+	bool swap = r->swap && r->feats[PD_FEAT_BUILD_ID].data;
 
 	if (rc)
 		return rc;

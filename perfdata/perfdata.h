@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -169,6 +170,8 @@ struct pd_sample {
 	__u64 user_stack_bytes;	  /* the dynamic size */
 	const __u64 *read_values; /* PERF_SAMPLE_READ, as in the record */
 	size_t read_cnt;	  /* in u64 */
+	const void *aux;	  /* PERF_SAMPLE_AUX */
+	__u64 aux_bytes;
 };
 
 /** Parse a sample. The record must be in native byte order, begin at a multiple of 8 bytes and
@@ -180,6 +183,10 @@ int pd_sample__parse(const struct pd_events *t, const struct perf_event_header *
  *  @return 0, or -EBADMSG when the record is too short; out->time is 0 without sample_id_all */
 int pd_sample_id__parse(const struct pd_events *t, const struct perf_event_header *hdr,
 			struct pd_sample_id *out);
+
+/** Parse a record of any type as far as this library knows it, for the result alone.
+ *  @return 0, -EBADMSG malformed, -ENOENT a sample with an unknown id */
+int pd_record_check(const struct pd_events *t, const struct perf_event_header *hdr);
 
 /** MMAP and MMAP2 seen alike. Strings point into the record and are NUL-terminated there. */
 struct pd_mmap {
@@ -303,28 +310,48 @@ int pd_feat_clock_data(__u32 clockid, __u64 wall_ns, __u64 clock_ns, void **out,
 
 struct pd_reader;
 
-/** Open a file, or standard input for "-". File layout is mapped into memory; pipe layout (also
- *  in a regular file) is read as a stream. Handles the other byte order.
- *  @return 0, -errno of open/read, -EBADMSG when it is not perf.data or its header is damaged,
- *  -EOPNOTSUPP for what is not supported (said in errmsg); *out is set (and must be closed)
- *  unless -ENOMEM, so that pd_reader__errmsg can be asked */
+/** Open a file, a directory of `perf record --threads` or `--kcore`, or standard input for "-".
+ *  Pipe layout (also in a regular file) is read as a stream. Handles the other byte order. A file
+ *  that is cut while it is read ends early (-ENODATA).
+ *  @return 0, -errno of open/read, -EISDIR a directory without perf.data, -ELOOP a link in it,
+ *  -E2BIG too many files in it, -EBADMSG when it is not perf.data or its header is damaged;
+ *  *out is set (and must be closed) unless -ENOMEM, so that pd_reader__errmsg can be asked */
 int pd_reader__open(const char *path, struct pd_reader **out);
 /** The events seen so far (pipe layout may bring more later). Borrowed until close. */
 struct pd_events *pd_reader__events(struct pd_reader *r);
 /** Read the next record. Blocks only on a pipe. In pipe layout HEADER_ATTR, EVENT_UPDATE and
  *  HEADER_FEATURE are taken in by the reader, and also returned.
  *  COMPRESSED records are not returned, but the records in them, at the offset of the former.
+ *  Of a directory the records of data come first, then those of data.0, data.1...
  *  An error stays: every later call returns it, until a rewind.
- *  @param hdr   borrowed; in native byte order; valid until the next call on r (file layout,
- *               native byte order, not compressed and all record sizes multiples of 8: until
- *               close)
- *  @param offset  of the record in the file or stream; may be NULL
+ *  @param hdr   borrowed; in native byte order; valid until the next call on r
+ *  @param offset  of the record in its file or the stream; may be NULL
  *  @return 1 record, 0 end, -EBADMSG malformed, -ENODATA the file ends inside a record (all
  *  records before it were returned), -errno */
 int pd_reader__next(struct pd_reader *r, const struct perf_event_header **hdr, __u64 *offset);
+/** Of the AUXTRACE or TRACING_DATA record that pd_reader__next returned last, read what follows it
+ *  in pieces. The record itself is gone after the first call.
+ *  @return bytes, 0 when nothing is left, -ENODATA, -errno */
+ssize_t pd_reader__payload(struct pd_reader *r, void *buf, size_t cap_bytes);
+/** After pd_reader__next failed with -EBADMSG or -ENODATA: pass over the damage, to the next place
+ *  that looks like a record and has another, or the end, behind it.
+ *  @param skipped  bytes passed over
+ *  @return 1 pd_reader__next goes on, 0 nothing is left, -errno */
+int pd_reader__skip_damage(struct pd_reader *r, __u64 *skipped);
+/** Before the first pd_reader__next, for who wants all that is left of a damaged file: records of
+ *  unknown types and malformed ones are errors (-EBADMSG), as their size may be damaged, too; and
+ *  an unfinished file is read on behind its last checkpoint. */
+void pd_reader__salvage(struct pd_reader *r);
 /** Start again at the first record. @return 0, -ESPIPE for a stream */
 int pd_reader__rewind(struct pd_reader *r);
 bool pd_reader__is_pipe(const struct pd_reader *r);
+/** A directory: its records are in several files, each in an order of its own. */
+bool pd_reader__has_parts(const struct pd_reader *r);
+/** The file has the other byte order. Records are returned in ours, feature sections are not. */
+bool pd_reader__is_foreign(const struct pd_reader *r);
+/** Of a directory that has one, the folder with the copies of kcore, kallsyms and modules of the
+ *  machine that recorded: a path, borrowed until close. @return NULL there is none */
+const char *pd_reader__kcore_dir(const struct pd_reader *r);
 /** The file was not finished by its writer (no feature bits, or data size 0): what was read is
  *  what had been written up to the last checkpoint. */
 bool pd_reader__is_unfinished(const struct pd_reader *r);

@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * reader.c - open a perf.data of either layout and walk its records. A seekable file is mapped;
- * a stream is read through a window; COMPRESSED records are replaced by what they hold. What the
- * header and the feature sections say is read in meta.c.
+ * reader.c - open a perf.data of either layout and walk its records through a window; COMPRESSED
+ * records are replaced by what they hold. What the header and the feature sections say is read in
+ * meta.c, where the bytes come from is known in source.c, ways around damage are in resync.c.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "perfdata/internal.h"
 
@@ -37,52 +33,61 @@ static int fail_errno(struct pd_reader *r, int err, const char *verb)
 static int fail_at(struct pd_reader *r, int err, __u64 offset, const struct perf_event_header *hdr,
 		   const char *reason)
 {
-	char name[24];
+	char name[24], part[24];
 
-	return pd_reader_fail(r, err, "offset %llu: %s: %s", (unsigned long long)offset,
+	pd_source_part_name(&r->src, part);
+	return pd_reader_fail(r, err, "%s%soffset %llu: %s: %s", part, *part ? ": " : "",
+			      (unsigned long long)offset,
 			      hdr ? pd_record_name(hdr->type, name) : "record", reason);
 }
 
 /* ---- open ---------------------------------------------------------------------------- */
 
-/* What the first 16 bytes tell. @return 0, -EBADMSG, -EOPNOTSUPP */
+/* Sizes that a header has had. A version 1 file says its byte order by that alone. */
+static bool header_size_known(__u64 size)
+{
+	return size == PD_HEADER_BYTES || size == PD_PIPE_HEADER_BYTES ||
+	       size == offsetof(struct pd_file_header, flags);
+}
+
+/* What the first 16 bytes tell. @return 0, -EBADMSG */
 static int check_magic(struct pd_reader *r, const unsigned char *p, size_t bytes)
 {
 	__u64 magic = bytes >= 8 ? pd_get64(p, false) : 0, size;
 
 	if (!bytes)
 		return pd_reader_fail(r, -EBADMSG, "not perf.data: the file is empty");
-	if (magic == PD_MAGIC_V1 || magic == __builtin_bswap64(PD_MAGIC_V1))
-		return pd_reader_fail(r, -EOPNOTSUPP,
-				      "perf.data version 1 (before Linux 2.6.34) is not supported");
 	r->swap = magic == __builtin_bswap64(PD_MAGIC);
-	if (magic != PD_MAGIC && !r->swap)
+	if (magic != PD_MAGIC && magic != PD_MAGIC_V1 && !r->swap)
 		return pd_reader_fail(r, -EBADMSG, "not perf.data: no PERFILE2 at its beginning");
 	if (bytes < PD_PIPE_HEADER_BYTES)
 		return pd_reader_fail(r, -EBADMSG, "offset 8: the header is cut off");
+	if (magic == PD_MAGIC_V1)
+		r->swap = !header_size_known(pd_get64(p + 8, false));
 	size = pd_get64(p + 8, r->swap);
 	r->pipe = size == PD_PIPE_HEADER_BYTES;
-	if (!r->pipe && size != PD_HEADER_BYTES && size != offsetof(struct pd_file_header, flags))
+	if (!header_size_known(size))
 		return pd_reader_fail(r, -EBADMSG, "offset 8: unknown header size %llu",
 				      (unsigned long long)size);
 	return 0;
 }
 
-/* A stream turns out to be a file that can't be mapped: hold it in memory. */
+/* A stream turns out to be a file that can't be read twice: hold it in memory. */
 static int slurp(struct pd_reader *r)
 {
-	int err = pd_stream_slurp(&r->stream, &r->file_heap, &r->file_bytes);
+	size_t bytes;
+	int err = pd_stream_slurp(&r->stream, &r->src.heap, &bytes);
 
 	if (err)
 		return fail_errno(r, err, "read");
-	r->file = r->file_heap;
-	pd_stream_free(&r->stream);
+	r->src.bytes = bytes;
 	return 0;
 }
 
 static int open_stream(struct pd_reader *r)
 {
-	int err = pd_stream_init(&r->stream, r->fd);
+	int err = r->src.seekable ? pd_stream_init_file(&r->stream, r->src.fd, 0, r->src.bytes)
+				  : pd_stream_init(&r->stream, r->src.fd);
 	size_t bytes;
 
 	if (err)
@@ -100,42 +105,43 @@ static int open_stream(struct pd_reader *r)
 	return 0;
 }
 
-static int open_mapped(struct pd_reader *r, size_t bytes)
+static int open_file(struct pd_reader *r)
 {
-	int err;
+	unsigned char first[PD_PIPE_HEADER_BYTES];
+	size_t bytes = r->src.bytes < sizeof(first) ? (size_t)r->src.bytes : sizeof(first);
+	int err = pd_source_read(&r->src, 0, first, bytes);
 
-	r->map = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, r->fd, 0);
-	if (r->map == MAP_FAILED) {
-		r->map = NULL;
-		return open_stream(r);
-	}
-	r->file = r->map;
-	r->file_bytes = bytes;
-	err = check_magic(r, r->file, bytes);
-	if (err || !r->pipe) {
-		madvise(r->map, bytes, MADV_SEQUENTIAL);
-		return err;
-	}
-	munmap(r->map, bytes);
-	r->map = NULL;
-	r->file = NULL;
-	r->file_bytes = 0;
-	return open_stream(r);
+	if (err)
+		return fail_errno(r, err, "read");
+	err = check_magic(r, first, bytes);
+	return !err && r->pipe ? open_stream(r) : err;
 }
 
-static int open_input(struct pd_reader *r, const char *path)
+/* Walk the records of a part, or of the file with the header: 0. */
+static int start_part(struct pd_reader *r, size_t part)
 {
-	struct stat st;
+	int err = pd_source_part(&r->src, part, &r->data, &r->stream);
 
-	r->own_fd = strcmp(path, "-");
-	r->fd = r->own_fd ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : STDIN_FILENO;
-	if (r->fd < 0 || fstat(r->fd, &st))
-		return fail_errno(r, -errno, "open");
-	if (S_ISDIR(st.st_mode))
-		return fail_errno(r, -EISDIR, "open");
-	if (S_ISREG(st.st_mode) && st.st_size > 0 && !lseek(r->fd, 0, SEEK_CUR))
-		return open_mapped(r, (size_t)st.st_size);
-	return open_stream(r);
+	pd_unzip_free(r->unzip);
+	r->unzip = NULL;
+	r->pending_bytes = 0;
+	r->pending_skip = 0;
+	return err && err != -ENOMEM ? fail_errno(r, err, "open") : err;
+}
+
+static int open_source(struct pd_reader *r, const char *path)
+{
+	int err = pd_source_open(&r->src, path);
+
+	if (err == -ELOOP)
+		return pd_reader_fail(r, err, "failed to open: a link in place of a data file");
+	if (err)
+		return fail_errno(r, err, "open");
+	err = r->src.seekable ? open_file(r) : open_stream(r);
+	if (err || r->pipe)
+		return err;
+	err = pd_reader_load_meta(r);
+	return err ? err : start_part(r, 0);
 }
 
 int pd_reader__open(const char *path, struct pd_reader **out)
@@ -146,13 +152,10 @@ int pd_reader__open(const char *path, struct pd_reader **out)
 	*out = r;
 	if (!r)
 		return -ENOMEM;
-	r->fd = -1;
+	r->src = (struct pd_source){.fd = -1, .dir_fd = -1, .part_fd = -1};
 	if (pd_events__new(&r->events))
 		goto out;
-	err = open_input(r, path);
-	if (!err && !r->pipe)
-		err = pd_reader_load_meta(r);
-	r->pos = r->data.offset;
+	err = open_source(r, path);
 	r->open_err = r->err = err;
 out:
 	if (err == -ENOMEM) {
@@ -166,16 +169,13 @@ void pd_reader__close(struct pd_reader *r)
 {
 	if (!r)
 		return;
-	if (r->map)
-		munmap(r->map, r->file_bytes);
-	if (r->own_fd && r->fd >= 0)
-		close(r->fd);
 	for (size_t i = 0; i < PD_FEATURE_BITS; i++)
-		free(r->feat_heap[i]);
+		free(r->feats[i].data);
 	pd_stream_free(&r->stream);
+	pd_source_close(&r->src);
 	pd_unzip_free(r->unzip);
 	pd_events__free(r->events);
-	free(r->file_heap);
+	free(r->blob_heap);
 	free(r->scratch);
 	free(r->build_ids);
 	free(r);
@@ -183,7 +183,7 @@ void pd_reader__close(struct pd_reader *r)
 
 /* ---- records ------------------------------------------------------------------------- */
 
-static struct perf_event_header header_at(const unsigned char *p, bool swap)
+struct perf_event_header pd_header_at(const unsigned char *p, bool swap)
 {
 	struct perf_event_header hdr;
 
@@ -196,9 +196,8 @@ static struct perf_event_header header_at(const unsigned char *p, bool swap)
 	return hdr;
 }
 
-/* Native and aligned: as it lies there, or else a copy. */
-static int present(struct pd_reader *r, const unsigned char *p,
-		   const struct perf_event_header *native, const struct perf_event_header **out)
+int pd_reader_present(struct pd_reader *r, const unsigned char *p,
+		      const struct perf_event_header *native, const struct perf_event_header **out)
 {
 	if (!r->swap && !((uintptr_t)p & 7)) {
 		*out = (const struct perf_event_header *)p;
@@ -235,49 +234,66 @@ static int payload_bytes(struct pd_reader *r, const struct perf_event_header *hd
 	return 0;
 }
 
-/* Nothing but zeros is what a crash leaves of blocks that were never written. */
-static bool only_zeros(const unsigned char *p, size_t bytes)
+/* Nothing but zeros is what a crash leaves of blocks that were never written.
+ * @return 1 there is nothing else up to the end, 0, -errno */
+static int only_zeros(struct pd_stream *s)
 {
-	return bytes && !p[0] && !memcmp(p, p + 1, bytes - 1);
-}
-
-static int end_of_file(struct pd_reader *r)
-{
-	__u64 end = r->data.offset + r->data.bytes;
-
-	if (!r->cut)
-		return 0;
-	return fail_at(r, -ENODATA, end, NULL, "the file ends before its data do");
-}
-
-static int next_in_file(struct pd_reader *r, const struct perf_event_header **out, __u64 *offset)
-{
-	__u64 end = r->data.offset + r->data.bytes, left = end - r->pos, skip;
-	const unsigned char *p = r->file + r->pos;
-	struct perf_event_header hdr;
+	static const unsigned char zeros[4096];
 	int rc;
 
-	*offset = r->pos;
-	if (!left)
-		return end_of_file(r);
-	if ((r->unfinished || r->cut) && only_zeros(p, left))
-		return end_of_file(r);
-	if (left < sizeof(hdr))
-		return fail_at(r, -ENODATA, r->pos, NULL, "the data end inside a record");
-	hdr = header_at(p, r->swap);
-	if (hdr.size < sizeof(hdr))
-		return fail_at(r, -EBADMSG, r->pos, &hdr, "its size is less than its header's");
-	if (hdr.size > left)
-		return fail_at(r, -ENODATA, r->pos, &hdr, "the data end inside the record");
-	rc = present(r, p, &hdr, out);
+	while ((rc = pd_stream_want(s, 1)) > 0) {
+		size_t cnt = s->end - s->begin;
+
+		cnt = cnt < sizeof(zeros) ? cnt : sizeof(zeros);
+		if (memcmp(s->buf + s->begin, zeros, cnt))
+			return 0;
+		pd_stream_consume(s, cnt);
+	}
+	return rc ? rc : 1;
+}
+
+static const char *ends_inside(const struct pd_reader *r, const char *of_data,
+			       const char *of_stream)
+{
+	return r->pipe ? of_stream : of_data;
+}
+
+/* The window has no more records. */
+static int end_of_window(struct pd_reader *r)
+{
+	const struct pd_stream *s = &r->stream;
+
+	if ((r->cut && !r->src.part) || (s->seekable && s->pos < s->limit))
+		return fail_at(r, -ENODATA, s->offset, NULL, "the file ends before its data do");
+	return 0;
+}
+
+/* Less than a header is left, or a header of zeros. @return 0 the end, 1 a record, -errno */
+static int check_end(struct pd_reader *r, int rc)
+{
+	struct pd_stream *s = &r->stream;
+	__u64 offset = s->offset;
+	size_t left = s->end - s->begin;
+
 	if (rc < 0)
-		return rc;
-	rc = payload_bytes(r, *out, r->pos, &skip);
-	if (rc)
-		return rc;
-	if (skip > left - hdr.size)
-		return fail_at(r, -ENODATA, r->pos, &hdr, "the data end inside its payload");
-	r->pos += hdr.size + skip;
+		return fail_errno(r, rc, "read");
+	if (!rc && !left)
+		return end_of_window(r);
+	if ((r->unfinished || r->cut) && !s->buf[s->begin] &&
+	    (left < sizeof(struct perf_event_header) || !pd_get64(s->buf + s->begin, false))) {
+		int zeros = only_zeros(s);
+
+		if (zeros < 0)
+			return fail_errno(r, zeros, "read");
+		if (zeros)
+			return end_of_window(r);
+		if (rc)
+			return fail_at(r, -EBADMSG, offset, NULL, "zeros, and more behind them");
+	}
+	if (!rc)
+		return fail_at(r, -ENODATA, offset, NULL,
+			       ends_inside(r, "the data end inside a record",
+					   "the stream ends inside a record"));
 	return 1;
 }
 
@@ -286,7 +302,6 @@ static int next_in_file(struct pd_reader *r, const struct perf_event_header **ou
 static int take_tracing_data(struct pd_reader *r, const struct perf_event_header **out)
 {
 	struct pd_feat *feat = &r->feats[PD_FEAT_TRACING_DATA];
-	void **heap = &r->feat_heap[PD_FEAT_TRACING_DATA];
 	size_t bytes = (size_t)r->pending_skip;
 	unsigned char *data;
 	int rc;
@@ -305,17 +320,19 @@ static int take_tracing_data(struct pd_reader *r, const struct perf_event_header
 	r->pending_bytes = 0;
 	r->pending_skip = 0;
 	rc = pd_stream_copy(&r->stream, bytes, &data);
-	free(*heap);
-	*heap = data;
-	if (rc > 0)
-		*feat = (struct pd_feat){data, bytes, 0};
-	else if (!rc)
+	if (rc > 0) {
+		feat->data = data;
+		feat->bytes = bytes;
+		return 1;
+	}
+	free(data);
+	if (!rc)
 		return fail_at(r, -ENODATA, r->stream.offset, *out,
 			       "the stream ends inside its payload");
-	return rc < 0 ? fail_errno(r, rc, "read") : rc;
+	return fail_errno(r, rc, "read");
 }
 
-static int next_in_stream(struct pd_reader *r, const struct perf_event_header **out, __u64 *offset)
+static int next_in_window(struct pd_reader *r, const struct perf_event_header **out, __u64 *offset)
 {
 	struct pd_stream *s = &r->stream;
 	struct perf_event_header hdr;
@@ -328,31 +345,62 @@ static int next_in_stream(struct pd_reader *r, const struct perf_event_header **
 	rc = pd_stream_skip(s, skip);
 	*offset = s->offset;
 	if (rc == 0)
-		return fail_at(r, -ENODATA, s->offset, NULL, "the stream ends inside a payload");
-	if (rc > 0)
-		rc = pd_stream_want(s, sizeof(hdr));
-	if (rc < 0)
-		return fail_errno(r, rc, "read");
-	if (!rc && s->begin == s->end)
-		return 0;
-	if (!rc)
-		return fail_at(r, -ENODATA, s->offset, NULL, "the stream ends inside a record");
-	hdr = header_at(s->buf + s->begin, r->swap);
+		return fail_at(r, -ENODATA, s->offset, NULL,
+			       ends_inside(r, "the data end inside a payload",
+					   "the stream ends inside a payload"));
+	rc = check_end(r, rc < 0 ? rc : pd_stream_want(s, sizeof(hdr)));
+	if (rc <= 0)
+		return rc;
+	hdr = pd_header_at(s->buf + s->begin, r->swap);
 	if (hdr.size < sizeof(hdr))
 		return fail_at(r, -EBADMSG, s->offset, &hdr, "its size is less than its header's");
 	rc = pd_stream_want(s, hdr.size);
 	if (rc < 0)
 		return fail_errno(r, rc, "read");
 	if (!rc)
-		return fail_at(r, -ENODATA, s->offset, &hdr, "the stream ends inside the record");
-	rc = present(r, s->buf + s->begin, &hdr, out);
+		return fail_at(r, -ENODATA, s->offset, &hdr,
+			       ends_inside(r, "the data end inside the record",
+					   "the stream ends inside the record"));
+	rc = pd_reader_present(r, s->buf + s->begin, &hdr, out);
 	if (rc < 0)
 		return rc;
+	if (r->wary && !pd_record_plausible(r->events, *out))
+		return fail_at(r, -EBADMSG, s->offset, &hdr, "unknown or malformed");
 	r->pending_bytes = hdr.size;
 	rc = payload_bytes(r, *out, s->offset, &r->pending_skip);
-	if (!rc && hdr.type == PD_RECORD_TRACING_DATA)
+	if (rc)
+		return rc;
+	if (s->seekable && r->pending_skip > s->limit - s->offset - hdr.size)
+		return fail_at(r, -ENODATA, s->offset, &hdr, "the data end inside its payload");
+	if (r->pipe && hdr.type == PD_RECORD_TRACING_DATA)
 		return take_tracing_data(r, out);
-	return rc ? rc : 1;
+	return 1;
+}
+
+/* The next record of any part. A part that is cut short does not keep the others away. */
+static int next_in_parts(struct pd_reader *r, const struct perf_event_header **out, __u64 *offset)
+{
+	for (;;) {
+		int rc = next_in_window(r, out, offset), err;
+
+		if (!rc && r->unzip && pd_unzip_left(r->unzip))
+			rc = fail_at(r, -ENODATA, r->unzip_offset, NULL,
+				     "the compressed data end inside a record");
+		if (rc == -ENODATA && !r->late_err) {
+			r->late_err = rc;
+			memcpy(r->late_errmsg, r->errmsg, sizeof(r->late_errmsg));
+		}
+		if (rc && rc != -ENODATA)
+			return rc;
+		if (r->src.part >= r->src.part_cnt) {
+			if (r->late_err)
+				memcpy(r->errmsg, r->late_errmsg, sizeof(r->errmsg));
+			return r->late_err;
+		}
+		err = start_part(r, r->src.part + 1);
+		if (err)
+			return err;
+	}
 }
 
 /* The next record inside COMPRESSED ones. @return 1, 0 none is whole, -errno */
@@ -363,7 +411,7 @@ static int next_unzipped(struct pd_reader *r, const struct perf_event_header **o
 	int rc = pd_unzip_want(r->unzip, sizeof(hdr), &p);
 
 	if (rc > 0) {
-		hdr = header_at(p, r->swap);
+		hdr = pd_header_at(p, r->swap);
 		if (hdr.size < sizeof(hdr))
 			return fail_at(r, -EBADMSG, r->unzip_offset, &hdr,
 				       "compressed: its size is less than its header's");
@@ -377,7 +425,7 @@ static int next_unzipped(struct pd_reader *r, const struct perf_event_header **o
 	if (hdr.type == PD_RECORD_AUXTRACE || hdr.type == PD_RECORD_TRACING_DATA ||
 	    hdr.type == PD_RECORD_COMPRESSED || hdr.type == PD_RECORD_COMPRESSED2)
 		return fail_at(r, -EBADMSG, r->unzip_offset, &hdr, "inside a COMPRESSED record");
-	rc = present(r, p, &hdr, out);
+	rc = pd_reader_present(r, p, &hdr, out);
 	if (rc > 0)
 		pd_unzip_consume(r->unzip, hdr.size);
 	return rc;
@@ -412,10 +460,7 @@ static int next_record(struct pd_reader *r, const struct perf_event_header **hdr
 			if (rc)
 				return rc;
 		}
-		rc = r->pipe ? next_in_stream(r, hdr, offset) : next_in_file(r, hdr, offset);
-		if (!rc && r->unzip && pd_unzip_left(r->unzip))
-			return fail_at(r, -ENODATA, r->unzip_offset, NULL,
-				       "the compressed data end inside a record");
+		rc = next_in_parts(r, hdr, offset);
 		if (rc <= 0)
 			return rc;
 		if ((*hdr)->type != PD_RECORD_COMPRESSED && (*hdr)->type != PD_RECORD_COMPRESSED2)
@@ -459,12 +504,11 @@ int pd_reader__rewind(struct pd_reader *r)
 		return r->open_err;
 	if (r->pipe)
 		return -ESPIPE;
-	r->pos = r->data.offset;
-	r->err = 0;
-	r->errmsg[0] = '\0';
-	pd_unzip_free(r->unzip);
-	r->unzip = NULL;
-	return 0;
+	r->err = start_part(r, 0);
+	r->late_err = 0;
+	if (!r->err)
+		r->errmsg[0] = '\0';
+	return r->err;
 }
 
 struct pd_events *pd_reader__events(struct pd_reader *r)
@@ -475,6 +519,21 @@ struct pd_events *pd_reader__events(struct pd_reader *r)
 bool pd_reader__is_pipe(const struct pd_reader *r)
 {
 	return r->pipe;
+}
+
+const char *pd_reader__kcore_dir(const struct pd_reader *r)
+{
+	return r->src.kcore_dir;
+}
+
+bool pd_reader__has_parts(const struct pd_reader *r)
+{
+	return r->src.part_cnt;
+}
+
+bool pd_reader__is_foreign(const struct pd_reader *r)
+{
+	return r->swap;
 }
 
 bool pd_reader__is_unfinished(const struct pd_reader *r)

@@ -11,6 +11,7 @@
 /* Offsets of the fixed part's end; what follows is a name or the sample_id trailer. */
 #define MMAP_NAME 40
 #define MMAP2_NAME 72
+#define MMAP2_OLD_NAME 64 /* Linux before 3.16: no prot and flags */
 #define COMM_NAME 16
 #define TASK_BYTES 32
 
@@ -65,12 +66,25 @@ static const char *name_at(const struct perf_event_header *hdr, size_t offset, s
 	return offset < end && memchr(name, 0, end - offset) ? name : NULL;
 }
 
-static int parse_mmap2(const struct perf_event_header *hdr, struct pd_mmap *out)
+bool pd_mmap2_is_old(const struct perf_event_header *hdr)
+{
+	/* No byte of a prot is as large as that of a name's letter. */
+	return hdr->type == PERF_RECORD_MMAP2 && hdr->size > MMAP2_OLD_NAME &&
+	       !(hdr->misc & PERF_RECORD_MISC_MMAP_BUILD_ID) &&
+	       ((const unsigned char *)hdr)[MMAP2_OLD_NAME] >= ' ';
+}
+
+static __u32 prot_by_misc(const struct perf_event_header *hdr)
+{
+	return hdr->misc & PERF_RECORD_MISC_MMAP_DATA ? 0 : PROT_EXEC;
+}
+
+static int parse_mmap2(const struct perf_event_header *hdr, bool old, struct pd_mmap *out)
 {
 	const unsigned char *p = (const unsigned char *)hdr;
 
-	out->prot = pd_get32(p + 64, false);
-	out->flags = pd_get32(p + 68, false);
+	out->prot = old ? prot_by_misc(hdr) : pd_get32(p + 64, false);
+	out->flags = old ? 0 : pd_get32(p + 68, false);
 	if (!(hdr->misc & PERF_RECORD_MISC_MMAP_BUILD_ID)) {
 		out->maj = pd_get32(p + 40, false);
 		out->min = pd_get32(p + 44, false);
@@ -89,8 +103,8 @@ int pd_mmap__parse(const struct pd_events *t, const struct perf_event_header *hd
 		   struct pd_mmap *out)
 {
 	const unsigned char *p = (const unsigned char *)hdr;
-	bool v2 = hdr->type == PERF_RECORD_MMAP2;
-	size_t fixed = v2 ? MMAP2_NAME : MMAP_NAME, end;
+	bool v2 = hdr->type == PERF_RECORD_MMAP2, old = pd_mmap2_is_old(hdr);
+	size_t fixed = old ? MMAP2_OLD_NAME : v2 ? MMAP2_NAME : MMAP_NAME, end;
 	int err;
 
 	memset(out, 0, sizeof(*out));
@@ -108,8 +122,8 @@ int pd_mmap__parse(const struct pd_events *t, const struct perf_event_header *hd
 	if (!out->filename)
 		return -EBADMSG;
 	if (v2)
-		return parse_mmap2(hdr, out);
-	out->prot = hdr->misc & PERF_RECORD_MISC_MMAP_DATA ? 0 : PROT_EXEC;
+		return parse_mmap2(hdr, old, out);
+	out->prot = prot_by_misc(hdr);
 	return 0;
 }
 

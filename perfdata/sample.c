@@ -108,6 +108,7 @@ static int parse_raw(struct cursor *c, struct pd_sample *out)
 static int parse_branches(const struct pd_layout *l, struct cursor *c, struct pd_sample *out)
 {
 	const size_t entry = sizeof(struct perf_branch_entry) / 8;
+	const size_t words = entry + l->branch_counters; /* the counters follow all entries */
 	__u64 cnt;
 
 	if (left(c) < 1u + l->hw_idx)
@@ -115,11 +116,11 @@ static int parse_branches(const struct pd_layout *l, struct cursor *c, struct pd
 	cnt = *c->p++;
 	if (l->hw_idx)
 		c->p++;
-	if (cnt > left(c) / entry)
+	if (cnt > left(c) / words)
 		return -EBADMSG;
 	out->branches = (const struct perf_branch_entry *)c->p;
 	out->branch_cnt = cnt;
-	c->p += cnt * entry;
+	c->p += cnt * words;
 	return 0;
 }
 
@@ -195,6 +196,9 @@ static int parse_rest(const struct pd_layout *l, struct cursor *c, struct pd_sam
 
 		if (bytes > left(c) * 8)
 			return -EBADMSG;
+		out->aux = c->p;
+		out->aux_bytes = bytes;
+		c->p += pd_align8(bytes) / 8;
 	}
 	return 0;
 }
@@ -221,13 +225,14 @@ static int parse_variable(const struct pd_layout *l, struct cursor *c, struct pd
 	return 0;
 }
 
-int pd_sample__parse(const struct pd_events *t, const struct perf_event_header *hdr,
-		     struct pd_sample *out)
+/* @param left_cnt  words behind the last field */
+static int parse_sample(const struct pd_events *t, const struct perf_event_header *hdr,
+			struct pd_sample *out, size_t *left_cnt)
 {
 	const __u64 *words = (const __u64 *)(hdr + 1);
 	struct cursor c = {words, words + (hdr->size < 8 ? 0 : (hdr->size - 8) / 8)};
 	const struct pd_layout *l;
-	int event;
+	int event, err;
 
 	memset(out, 0, sizeof(*out));
 	out->id.event = -1;
@@ -245,11 +250,34 @@ int pd_sample__parse(const struct pd_events *t, const struct perf_event_header *
 		out->id.cpu = *(const __u32 *)(words + 4);
 		out->period = words[5];
 		c.p += 6;
-		return parse_callchain(&c, out);
-	}
-	if (parse_fixed(l, &c, out))
+		err = parse_callchain(&c, out);
+	} else if (parse_fixed(l, &c, out)) {
 		return -EBADMSG;
-	return parse_variable(l, &c, out);
+	} else {
+		err = parse_variable(l, &c, out);
+	}
+	*left_cnt = left(&c);
+	return err;
+}
+
+int pd_sample__parse(const struct pd_events *t, const struct perf_event_header *hdr,
+		     struct pd_sample *out)
+{
+	size_t left_cnt;
+
+	return parse_sample(t, hdr, out, &left_cnt);
+}
+
+bool pd_sample_fills(const struct pd_events *t, const struct perf_event_header *hdr)
+{
+	struct pd_sample s;
+	size_t left_cnt = 0;
+	int err = parse_sample(t, hdr, &s, &left_cnt);
+
+	/* A newer kernel's fields are behind those that are known here. */
+	if (err || t->layouts[s.id.event].sample_type >= 2 * PERF_SAMPLE_WEIGHT_STRUCT)
+		return err != -EBADMSG;
+	return !left_cnt;
 }
 
 static int trailer_event(const struct pd_events *t, const struct perf_event_header *hdr)

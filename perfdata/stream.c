@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * stream.c - the two windows that a reader looks through when it can't map its input: over a
- * pipe, and over the contents of COMPRESSED records. Both hold a few records and no more,
- * whatever the input claims.
+ * stream.c - the two windows that a reader looks through: over a file or a pipe, and over the
+ * contents of COMPRESSED records. Both hold a few records and no more, whatever the input claims.
+ * Files are read, not mapped: one that is cut while it is mapped kills who looks at it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,23 +15,52 @@
 
 int pd_stream_init(struct pd_stream *s, int fd)
 {
-	*s = (struct pd_stream){.fd = fd, .buf = malloc(WINDOW_BYTES)};
+	unsigned char *buf = s->borrowed || !s->buf ? malloc(WINDOW_BYTES) : s->buf;
+
+	*s = (struct pd_stream){.fd = fd, .buf = buf};
 	return s->buf ? 0 : -ENOMEM;
+}
+
+int pd_stream_init_file(struct pd_stream *s, int fd, __u64 offset, __u64 bytes)
+{
+	int err = pd_stream_init(s, fd);
+
+	s->seekable = true;
+	s->offset = s->pos = offset;
+	s->limit = offset + bytes;
+	return err;
+}
+
+void pd_stream_init_memory(struct pd_stream *s, unsigned char *data, size_t offset, size_t bytes)
+{
+	pd_stream_free(s);
+	*s = (struct pd_stream){.fd = -1,
+				.buf = data,
+				.borrowed = true,
+				.begin = offset,
+				.end = offset + bytes,
+				.offset = offset,
+				.eof = true};
 }
 
 void pd_stream_free(struct pd_stream *s)
 {
-	free(s->buf);
+	if (!s->borrowed)
+		free(s->buf);
 	s->buf = NULL;
 }
 
-static ssize_t read_some(int fd, void *buf, size_t bytes)
+static ssize_t read_some(struct pd_stream *s, void *buf, size_t bytes)
 {
 	ssize_t n;
 
+	if (s->seekable && bytes > s->limit - s->pos)
+		bytes = (size_t)(s->limit - s->pos);
 	do
-		n = read(fd, buf, bytes);
+		n = s->seekable ? pread(s->fd, buf, bytes, (off_t)s->pos) : read(s->fd, buf, bytes);
 	while (n < 0 && errno == EINTR);
+	if (n > 0)
+		s->pos += (size_t)n;
 	return n < 0 ? -errno : n;
 }
 
@@ -47,7 +76,7 @@ int pd_stream_want(struct pd_stream *s, size_t n)
 			s->end -= s->begin;
 			s->begin = 0;
 		}
-		got = read_some(s->fd, s->buf + s->end, WINDOW_BYTES - s->end);
+		got = read_some(s, s->buf + s->end, WINDOW_BYTES - s->end);
 		if (got < 0)
 			return (int)got;
 		s->eof = !got;
@@ -68,6 +97,11 @@ int pd_stream_skip(struct pd_stream *s, __u64 n)
 		size_t step = s->end - s->begin;
 		int err;
 
+		if (!step && s->seekable && n <= s->limit - s->pos) {
+			s->pos += n;
+			s->offset += n;
+			return 1;
+		}
 		if (!step) {
 			err = pd_stream_want(s, 1);
 			if (err <= 0)
@@ -134,7 +168,7 @@ int pd_stream_slurp(struct pd_stream *s, unsigned char **out, size_t *bytes)
 			p = more;
 			cap *= 2;
 		}
-		got = read_some(s->fd, p + cnt, cap - cnt);
+		got = read_some(s, p + cnt, cap - cnt);
 		if (got > 0)
 			cnt += (size_t)got;
 	}

@@ -82,10 +82,10 @@ static void fix_opaque(__u64 *words, size_t cnt)
 		words[i] = __builtin_bswap64(words[i]);
 }
 
-/* mispred:1, predicted:1, in_tx:1, abort:1, cycles:16, type:4, new_type... from the other end. */
+/* mispred, predicted, in_tx, abort, cycles, type, spec, new_type, priv, from the other end. */
 static __u64 fix_branch_flags(__u64 v)
 {
-	static const unsigned char bits[] = {1, 1, 1, 1, 16, 4};
+	static const unsigned char bits[] = {1, 1, 1, 1, 16, 4, 2, 4, 3};
 	unsigned int high = 64, low = 0;
 	__u64 out = 0;
 
@@ -114,6 +114,8 @@ static void fix_sample_tail(const struct pd_events *t, struct perf_event_header 
 		word = (__u64 *)(uintptr_t)s.user_stack;
 		fix_opaque(word, word[-1] / 8);
 	}
+	if (s.aux)
+		fix_opaque((__u64 *)(uintptr_t)s.aux, s.aux_bytes / 8);
 	if (s.raw) {
 		/* The first word is the size, right by now, and 4 opaque bytes. */
 		__u32 *half = (__u32 *)(uintptr_t)s.raw;
@@ -182,6 +184,8 @@ static const char *body_layout(const struct perf_event_header *hdr)
 	case PERF_RECORD_MMAP:
 		return "44888";
 	case PERF_RECORD_MMAP2: /* a build-id: bytes, but prot and flags behind it */
+		if (pd_mmap2_is_old(hdr))
+			return "448884488";
 		return hdr->misc & PERF_RECORD_MISC_MMAP_BUILD_ID ? "44888------44" : "44888448844";
 	case PERF_RECORD_LOST:
 		return "88";
@@ -205,6 +209,7 @@ static const char *body_layout(const struct perf_event_header *hdr)
 	case PERF_RECORD_AUX_OUTPUT_HW_ID:
 	case PD_RECORD_HEADER_FEATURE:
 	case PD_RECORD_COMPRESSED2:
+	case PD_RECORD_EVENT_TYPE:
 		return "8";
 	case PERF_RECORD_KSYMBOL:
 		return "8422";
@@ -214,8 +219,8 @@ static const char *body_layout(const struct perf_event_header *hdr)
 		return "822";
 	case PD_RECORD_BUILD_ID:
 		return "4";
-	case PD_RECORD_EVENT_UPDATE:
-		return "88";
+	case PD_RECORD_EVENT_UPDATE: /* of kind 1: a double; of others: text */
+		return hdr->size >= 16 && pd_get64(hdr + 1, true) == 1 ? "888" : "88";
 	case PD_RECORD_ID_INDEX:
 	case PD_RECORD_STAT_CONFIG:
 	case PD_RECORD_STAT_ROUND:
@@ -224,6 +229,12 @@ static const char *body_layout(const struct perf_event_header *hdr)
 		return "44*";
 	case PD_RECORD_AUXTRACE:
 		return "8884444";
+	case PD_RECORD_AUXTRACE_ERROR:
+		return "44444488";
+	case PD_RECORD_STAT:
+		return "844888";
+	case PD_RECORD_TIME_CONV:
+		return "88888";
 	default:
 		return "";
 	}
@@ -287,6 +298,39 @@ static void swap_attr_record(struct perf_event_header *hdr)
 	swap_fields(p + bytes, end, "*");
 }
 
+/* u64 count; for each u64 pid and 16 bytes of name. */
+static void swap_thread_map(unsigned char *p, unsigned char *end)
+{
+	swap_fields(p, end, "8");
+	for (p += 8; end - p >= 24; p += 24)
+		swap64(p);
+}
+
+/* u16 kind; 0: u16 count and numbers; 1: u16 count, u16 4 or 8 and masks of that many bytes, the
+ * latter aligned; 2: two u8, u16 first and last. */
+static void swap_cpu_map(unsigned char *p, unsigned char *end)
+{
+	unsigned int kind, width = 0;
+
+	if (end - p < 8)
+		return;
+	swap16(p);
+	kind = p[0] | p[1]; /* less than 256: in either order */
+	if (kind == 1) {
+		width = p[4] | p[5]; /* 4 or 8, in either order */
+		swap_fields(p + 2, end, "22");
+		p += width == 8 ? 8 : 6;
+	} else {
+		p += kind == 2 ? 4 : 2;
+	}
+	for (; width == 8 && end - p >= 8; p += 8)
+		swap64(p);
+	for (; width == 4 && end - p >= 4; p += 4)
+		swap32(p);
+	for (; !width && end - p >= 2; p += 2)
+		swap16(p);
+}
+
 void pd_swap_record(const struct pd_events *t, struct perf_event_header *hdr)
 {
 	unsigned char *body = (unsigned char *)(hdr + 1), *end = (unsigned char *)hdr + hdr->size;
@@ -295,6 +339,10 @@ void pd_swap_record(const struct pd_events *t, struct perf_event_header *hdr)
 		swap_sample(t, hdr);
 	else if (hdr->type == PD_RECORD_HEADER_ATTR)
 		swap_attr_record(hdr);
+	else if (hdr->type == PD_RECORD_THREAD_MAP)
+		swap_thread_map(body, end);
+	else if (hdr->type == PD_RECORD_CPU_MAP)
+		swap_cpu_map(body, end);
 	else /* words that repeat up to the end must not take the trailer with them */
 		swap_fields(body, end - swap_trailer(t, hdr), body_layout(hdr));
 }

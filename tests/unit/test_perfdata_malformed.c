@@ -27,8 +27,6 @@ struct damage {
 static const struct damage damages[] = {
 	{.what = "magic", .at = 0, .value = 0x1234, .open_err = -EBADMSG,
 	 .errmsg = "not perf.data: no PERFILE2"},
-	{.what = "version 1", .at = 0, .value = 0x454c494646524550, .open_err = -EOPNOTSUPP,
-	 .errmsg = "perf.data version 1"},
 	{.what = "header size", .at = 8, .value = 105, .open_err = -EBADMSG,
 	 .errmsg = "offset 8: unknown header size 105"},
 	{.what = "half a magic", .cut_bytes = 5, .open_err = -EBADMSG, .errmsg = "not perf.data"},
