@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "options.h"
+#include "recover_command.h"
 
 /* What the handlers and the callbacks need; set once, before the handlers are. */
 struct command {
@@ -188,8 +189,11 @@ static bool is_stdout(const char *path)
 int main(int argc, char **argv)
 {
 	struct command c = {.info = stdout};
-	int status = options__parse(argc, argv, &c.options);
+	int status;
 
+	if (argc > 1 && !strcmp(argv[1], "recover"))
+		return recover_command(argc - 1, argv + 1);
+	status = options__parse(argc, argv, &c.options);
 	if (!status) {
 		struct pa_agent_opts *o = &c.options.agent;
 
