@@ -163,6 +163,19 @@ static int end_round(struct feeder *f, bool is_last)
 	return err;
 }
 
+static int take_build_id(void *ctx, const struct pd_build_id *id)
+{
+	return pa_session_images__name_build_id(ctx, id);
+}
+
+/* perf writes a stream's build-ids at its end. */
+static int late_build_ids(struct feeder *f)
+{
+	int err = pd_reader__build_ids(f->r, take_build_id, f->s);
+
+	return err == -ENOMEM ? err : pa_session_images__late_build_ids(f->s);
+}
+
 static int feed_stream(struct feeder *f)
 {
 	const struct perf_event_header *hdr;
@@ -186,12 +199,9 @@ static int feed_stream(struct feeder *f)
 	if (end < 0 && end != -ENODATA)
 		return end;
 	err = end_round(f, true);
+	if (!err)
+		err = late_build_ids(f);
 	return err ? err : end;
-}
-
-static int take_build_id(void *ctx, const struct pd_build_id *id)
-{
-	return pa_session_images__name_build_id(ctx, id);
 }
 
 static int restore_symbols(struct pa_session *s, struct pd_reader *r)

@@ -96,6 +96,9 @@ uint32_t pa_session_images__of_mmap(struct pa_session *s, const struct pd_mmap *
 				    uint64_t birth_ns);
 /** Index of the kernel's image. @return PA_NONE without memory */
 uint32_t pa_session_images__kernel(struct pa_session *s);
+/** Give named build-ids to images that were met before them. After the last record: an image is
+ *  not found by its new id. @return 0, -ENOMEM */
+int pa_session_images__late_build_ids(struct pa_session *s);
 /** Note a build-id that the file lists for a name. @return 0, -ENOMEM */
 int pa_session_images__name_build_id(struct pa_session *s, const struct pd_build_id *id);
 /** Note that piece of image i was hit, once. In a live capture the image is opened now, while pid

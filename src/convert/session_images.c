@@ -143,6 +143,26 @@ static void set_build_id(struct pa_session_image *img, const uint8_t *id, size_t
 	img->dev = img->ino = img->ino_generation = 0;
 }
 
+int pa_session_images__late_build_ids(struct pa_session *s)
+{
+	for (uint32_t i = 0; s->build_id_cnt && i < s->image_cnt; i++) {
+		struct pa_session_image *img = &s->images[i];
+		const struct pa_named_build_id *named;
+		uint32_t path;
+
+		if (img->build_id_bytes ||
+		    (img->kind != PA_IMAGE_FILE && img->kind != PA_IMAGE_KERNEL))
+			continue;
+		path = pa_strings__intern(&s->procs.strings, img->path, strlen(img->path));
+		if (path == PA_NONE)
+			return -ENOMEM;
+		named = find_build_id(s, path);
+		if (named)
+			set_build_id(img, named->id, named->bytes);
+	}
+	return 0;
+}
+
 uint32_t pa_session_images__of_mmap(struct pa_session *s, const struct pd_mmap *m,
 				    uint64_t birth_ns)
 {
