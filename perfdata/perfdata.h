@@ -329,8 +329,8 @@ struct pd_events *pd_reader__events(struct pd_reader *r);
  *  @return 1 record, 0 end, -EBADMSG malformed, -ENODATA the file ends inside a record (all
  *  records before it were returned), -errno */
 int pd_reader__next(struct pd_reader *r, const struct perf_event_header **hdr, __u64 *offset);
-/** Of the AUXTRACE or TRACING_DATA record that pd_reader__next returned last, read what follows it
- *  in pieces. The record itself is gone after the first call.
+/** Of the AUXTRACE record that pd_reader__next returned last, read what follows it in pieces. The
+ *  record itself is gone after the first call.
  *  @return bytes, 0 when nothing is left, -ENODATA, -errno */
 ssize_t pd_reader__payload(struct pd_reader *r, void *buf, size_t cap_bytes);
 /** After pd_reader__next failed with -EBADMSG or -ENODATA: pass over the damage, to the next place

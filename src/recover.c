@@ -25,14 +25,11 @@ struct recovery {
 	struct pa_recover_result *result;
 	struct pd_reader *reader;
 	struct pd_reader *events_reader; /* of a stream: read to its end, for all its events */
-	bool has_tracing;		 /* the stream has a TRACING_DATA record */
 	struct pd_events *events;	 /* of the new file */
 	struct pd_writer *writer;
 	struct pa_recover_ids *ids;
 	unsigned char *buf; /* records to be written */
 	size_t bytes;
-	unsigned char *tracing; /* payload of a TRACING_DATA record */
-	size_t tracing_bytes;
 	int spool_fd;
 	char spool_path[32];
 	char *temp_path;
@@ -137,36 +134,18 @@ static int drop(struct recovery *r, const struct perf_event_header *hdr, unsigne
 	return 0;
 }
 
-/* A record's payload: kept behind the record (AUXTRACE), or for a feature section. The memory
- * for the latter grows with what is there, not with what the record says. */
-static int take_payload(struct recovery *r, const struct perf_event_header *hdr)
+/* The record, and the trace behind it. */
+static int put_auxtrace(struct recovery *r, const struct perf_event_header *hdr)
 {
-	bool keep = hdr->type == PD_RECORD_TRACING_DATA && !r->tracing;
 	static const size_t piece = 64 << 10;
 	unsigned char *p = malloc(piece);
-	ssize_t n = p ? 0 : -ENOMEM;
-	int err = 0;
+	int err = p ? put(r, hdr, hdr->size) : -ENOMEM;
+	ssize_t n = 0;
 
-	if (p && hdr->type == PD_RECORD_AUXTRACE)
-		err = put(r, hdr, hdr->size);
-	while (!err && n >= 0 && (n = pd_reader__payload(r->reader, p, piece)) > 0) {
-		unsigned char *more;
-
-		if (!keep) {
-			err = hdr->type == PD_RECORD_AUXTRACE ? put(r, p, (size_t)n) : 0;
-			continue;
-		}
-		more = realloc(r->tracing, r->tracing_bytes + (size_t)n);
-		if (!more) {
-			err = -ENOMEM;
-			continue;
-		}
-		memcpy(more + r->tracing_bytes, p, (size_t)n);
-		r->tracing = more;
-		r->tracing_bytes += (size_t)n;
-	}
+	while (!err && (n = pd_reader__payload(r->reader, p, piece)) > 0)
+		err = put(r, p, (size_t)n);
 	free(p);
-	return err ? err : n < 0 ? (int)n : 0;
+	return err ? err : (int)n;
 }
 
 /* Records that say what the header and the features of a file say. */
@@ -179,6 +158,7 @@ static bool is_meta(const struct recovery *r, const struct perf_event_header *hd
 	case PD_RECORD_HEADER_FEATURE:
 	case PD_RECORD_EVENT_TYPE:
 	case PD_RECORD_BUILD_ID:
+	case PD_RECORD_TRACING_DATA:
 		return true;
 	case PD_RECORD_EVENT_UPDATE:
 		if (!pd_reader__is_pipe(r->reader) || hdr->size < 16)
@@ -202,8 +182,8 @@ static int take(struct recovery *r, const struct perf_event_header *hdr, unsigne
 	err = pd_record_check(pd_reader__events(r->reader), hdr);
 	if (err)
 		return drop(r, hdr, offset, err == -ENOENT ? "its event is unknown" : "malformed");
-	if (hdr->type == PD_RECORD_AUXTRACE || hdr->type == PD_RECORD_TRACING_DATA)
-		err = take_payload(r, hdr);
+	if (hdr->type == PD_RECORD_AUXTRACE)
+		err = put_auxtrace(r, hdr);
 	else if (hdr->type == PERF_RECORD_MMAP || hdr->type == PERF_RECORD_MMAP2)
 		err = put_map(r, hdr);
 	else
@@ -222,7 +202,6 @@ static int walk(struct recovery *r, struct pd_reader *reader, bool writing)
 
 	while ((rc = pd_reader__next(reader, &hdr, &offset))) {
 		if (rc > 0) {
-			r->has_tracing |= hdr->type == PD_RECORD_TRACING_DATA;
 			rc = writing ? take(r, hdr, offset) : 0;
 			if (rc && rc != -ENODATA)
 				return rc;
@@ -334,8 +313,7 @@ static int open_output(struct recovery *r, const char *out)
 	const struct pd_writer_opts opts = {.sz = sizeof(opts)};
 	int fd, err;
 
-	err = pa_recover_events__new(r->events_reader ? r->events_reader : r->reader,
-				     r->has_tracing, &r->events);
+	err = pa_recover_events__new(r->events_reader ? r->events_reader : r->reader, &r->events);
 	if (err)
 		return err;
 	if (!pd_events__cnt(r->events))
@@ -364,8 +342,6 @@ static int finish(struct recovery *r, const char *out)
 		.reader = r->reader,
 		.events = r->events,
 		.ids = r->ids,
-		.tracing = r->tracing,
-		.tracing_bytes = r->tracing_bytes,
 	};
 	int err = flush(r);
 
@@ -423,7 +399,6 @@ out:
 	pd_events__free(r.events);
 	if (r.spool_fd >= 0)
 		close(r.spool_fd);
-	free(r.tracing);
 	free(r.buf);
 	return err;
 }

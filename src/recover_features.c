@@ -180,10 +180,10 @@ static bool has_tracing_data(struct pd_reader *reader)
 	return !pd_reader__feature(reader, PD_FEAT_TRACING_DATA, &data, &bytes);
 }
 
-int pa_recover_events__new(struct pd_reader *reader, bool tracing, struct pd_events **out)
+int pa_recover_events__new(struct pd_reader *reader, struct pd_events **out)
 {
 	const struct pd_events *t = pd_reader__events(reader);
-	bool raw = !tracing && !has_tracing_data(reader);
+	bool raw = !has_tracing_data(reader);
 	int rc = pd_events__new(out);
 
 	for (size_t i = 0; rc >= 0 && i < pd_events__cnt(t); i++) {
@@ -215,8 +215,6 @@ static int copy_feature(const struct pa_recover_features *f, struct pd_writer *w
 	size_t bytes;
 	int err = pd_reader__feature(f->reader, feature, &data, &bytes);
 
-	if (err == -ENOENT && feature == PD_FEAT_TRACING_DATA && f->tracing)
-		return pd_writer__feature(w, feature, f->tracing, f->tracing_bytes);
 	if (err == -ENOENT || err == -ENOMEM)
 		return err == -ENOENT ? 0 : err;
 	if (err) {

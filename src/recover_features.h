@@ -20,19 +20,16 @@ int pa_recover_ids__add(struct pa_recover_ids *ids, const struct pd_build_id *id
 			const uint8_t *build_id);
 void pa_recover_ids__free(struct pa_recover_ids *ids);
 
-/** The events of a reader, for a new file: perf refuses a file with tracepoints but without their
- *  formats, so those become raw events then.
- *  @param tracing  the formats came in a record
+/** The events of a reader, at its end, for a new file: perf refuses a file with tracepoints but
+ * without their formats, so those become raw events then.
  *  @return 0, -ENOMEM; free *out in any case */
-int pa_recover_events__new(struct pd_reader *reader, bool tracing, struct pd_events **out);
+int pa_recover_events__new(struct pd_reader *reader, struct pd_events **out);
 
 struct pa_recover_features {
 	const char *input; /* its name */
 	struct pd_reader *reader;
 	const struct pd_events *events;
 	struct pa_recover_ids *ids; /* of MMAP2 records; those of the reader are added */
-	const void *tracing;	    /* of a TRACING_DATA record, or NULL */
-	size_t tracing_bytes;
 };
 
 /** Hand all features and the private data to the writer.
