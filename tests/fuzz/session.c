@@ -24,15 +24,15 @@ static void take_warning(void *ctx, const char *msg)
 static void write_forms(const struct pa_session *s)
 {
 	struct pa_folded_opts folded = {.sz = sizeof(folded), .periods = true};
-	struct pa_pprof_opts pprof = {.sz = sizeof(pprof)};
+	struct pa_pprof_opts pprof = {.sz = sizeof(pprof), .labels = PA_LABEL_ALL};
 	struct pa_flame_opts flame = {.sz = sizeof(flame), .min_width_px = 0.1, .width_px = 1200};
 	FILE *null = fopen("/dev/null", "we");
 
 	FUZZ_ASSERT(null);
-	pa_folded__write(s, &folded, null);
+	pa_folded__write(&s, 1, &folded, null);
 	pa_flame__write(s, &flame, null);
 	fclose(null);
-	pa_pprof__write(s, &pprof, "/dev/null");
+	pa_pprof__write(&s, 1, &pprof, "/dev/null");
 }
 
 static void convert(struct pd_reader *r)

@@ -190,9 +190,9 @@ TEST(samples_are_aggregated_by_their_walk)
 	CHECK_EQ(stack.sample_cnt, 3);
 	CHECK_EQ(stack.kernel_cnt, 1);
 	CHECK_EQ(stack.frame_cnt, 5);
-	CHECK_EQ(stack.frames[1]->address, pc_in(1, 8) - MAP);
-	CHECK_EQ(stack.frames[3]->address, pc_in(2, 0) - MAP);
-	CHECK_EQ(stack.frames[4]->address, pc_in(0, 9) - MAP);
+	CHECK_EQ(pa_session__frame(f.session, stack.frames[1])->address, pc_in(1, 8) - MAP);
+	CHECK_EQ(pa_session__frame(f.session, stack.frames[3])->address, pc_in(2, 0) - MAP);
+	CHECK_EQ(pa_session__frame(f.session, stack.frames[4])->address, pc_in(0, 9) - MAP);
 	pa_session__stats(f.session, &stats);
 	CHECK_EQ(stats.unwound_cnt[PA_UNWIND_COMPLETE], 3);
 	CHECK_EQ(f.origin_cnt, 1);
@@ -229,7 +229,7 @@ TEST(other_machines)
 	CHECK_EQ(pa_session__resolve(f.session), 0);
 	pa_session__stack(f.session, 0, &stack);
 	CHECK_EQ(stack.frame_cnt, 2);
-	CHECK_EQ(stack.frames[1]->address, pc_in(2, 5) - MAP);
+	CHECK_EQ(pa_session__frame(f.session, stack.frames[1])->address, pc_in(2, 5) - MAP);
 	CHECK_EQ(f.session->stats.unwound_cnt[PA_UNWIND_UNSUPPORTED], 1);
 	tear_down();
 	/* a file of another machine than the data */

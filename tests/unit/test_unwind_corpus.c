@@ -126,9 +126,8 @@ struct walked {
 static void walk_sample(struct pa_session *s, const struct perf_event_header *hdr,
 			struct walked *out)
 {
-	struct pa_chain_walk walk;
 	struct pd_sample sample;
-	uint64_t ip;
+	bool is_user = false;
 
 	out->cnt = 0;
 	if (pd_sample__parse(s->opts.events, hdr, &sample))
@@ -137,10 +136,12 @@ static void walk_sample(struct pa_session *s, const struct perf_event_header *hd
 	pa_session_unwind__sample(s, &sample,
 				  pa_procs__space(&s->procs, sample.id.pid, sample.id.time),
 				  sample.id.time);
-	pa_chain_walk__start(&walk, (const uint64_t *)sample.ips, sample.ip_cnt, sample.cpumode);
-	while (pa_chain_walk__next(&walk, &ip))
-		if (!pa_is_kernel(walk.cpumode, ip) && out->cnt < 512)
-			out->ips[out->cnt++] = ip;
+	for (size_t i = 0; i < sample.ip_cnt && out->cnt < 512; i++) {
+		if (sample.ips[i] >= (__u64)PERF_CONTEXT_MAX)
+			is_user = sample.ips[i] == (__u64)PERF_CONTEXT_USER;
+		else if (is_user)
+			out->ips[out->cnt++] = sample.ips[i];
+	}
 }
 
 /* A reader may show a return address as that of its call's last byte. */
