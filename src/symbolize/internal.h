@@ -174,7 +174,7 @@ int pa_dwarf__decl(struct pa_dwarf *d, uint64_t vaddr, const char **file, uint32
  *  @param lines  valid until the next call; may be written to. @return 0, -ENOMEM */
 int pa_dwarf__lines(struct pa_dwarf *d, uint64_t vaddr, struct pa_line **lines, size_t *cnt);
 
-/* ---- kallsyms.c, kallcache.c ---------------------------------------------------------------- */
+/* ---- kallsyms.c, kallparse.c, kallcache.c ---------------------------------------------------- */
 
 struct pa_ksym {
 	uint64_t addr;
@@ -183,19 +183,40 @@ struct pa_ksym {
 	uint16_t rank;
 };
 
+/* A part of the address space that is dense with symbols: cell c holds the addresses from
+ * base + (c << shift) on, and cells[first_cell + c] is the index of its first symbol. */
+struct pa_kregion {
+	uint64_t base;
+	uint32_t shift, first_cell, cell_cnt, zero;
+};
+
+#define PA_KREGIONS_MAX 8
+#define PA_KSYMS_PAD 4 /* symbols behind the last that can be read */
+
+/* Invariant: names ends with a NUL; regions are in order of base, and their cells, one more than
+ * cell_cnt each, are among the table's. */
 struct pa_kallsyms {
-	struct pa_ksym *syms; /* by address; of several at one address the best is last */
+	/* by address; of several at one address the best is last; PA_KSYMS_PAD more of any value */
+	struct pa_ksym *syms;
 	size_t cnt, cap;
 	char *names;
 	size_t names_bytes, names_cap;
 	uint32_t *modules; /* offsets in names; 0 is "[kernel.kallsyms]" */
 	size_t module_cnt, module_cap;
-	bool cached; /* from the cache: BPF programs and other generated code are missing */
+	struct pa_kregion regions[PA_KREGIONS_MAX];
+	uint32_t *cells;
+	uint32_t region_cnt, cell_cnt;
+	void *map; /* from the cache: the arrays lie in its file, mapped, and may be damaged */
+	size_t map_bytes;
+	bool cached; /* BPF programs and other generated code are missing */
 };
 
-/** Append a symbol. @return 0, -ENOMEM, -EFBIG */
-int pa_kallsyms__append(struct pa_kallsyms *k, uint64_t addr, const char *name, size_t name_bytes,
-			const char *module, size_t module_bytes, uint16_t rank);
+/** Read text as in /proc/kallsyms.
+ *  @return 0, -EPERM no address is above zero, -EFBIG, -ENOMEM, -errno of read */
+int pa_kallsyms__parse(const char *text, size_t bytes, struct pa_kallsyms **out);
+int pa_kallsyms__parse_fd(int fd, struct pa_kallsyms **out);
+/** Make regions and cells of the sorted symbols. @return 0, -ENOMEM */
+int pa_kallsyms__index(struct pa_kallsyms *k);
 /** Index of the symbol that pa_kallsyms__lookup answers with, or -1. */
 ssize_t pa_kallsyms__find(const struct pa_kallsyms *k, uint64_t addr);
 void pa_kallsyms__entry(const struct pa_kallsyms *k, size_t i, const char **name,
@@ -208,8 +229,12 @@ struct pa_kallcache_key {
 };
 /** @return 0, -errno: no cache is to be used */
 int pa_kallcache__key(struct pa_kallcache_key *key);
-/** @return 0, -ESTALE, -EBADMSG, -EPERM untrustworthy file, -errno. k is empty but for 0 */
-int pa_kallcache__read(const struct pa_kallcache_key *key, struct pa_kallsyms *k);
+/** @return 0, -ESTALE, -EBADMSG, -EPERM untrustworthy file, -ENOMEM, -errno */
+int pa_kallcache__read(const struct pa_kallcache_key *key, struct pa_kallsyms **out);
+/** Map the table of an open cache file. Same returns */
+int pa_kallcache__map(const struct pa_kallcache_key *key, int fd, struct pa_kallsyms **out);
+/** Hash of what follows the header of a cache file. */
+uint64_t pa_kallcache__hash(const void *data, size_t bytes);
 int pa_kallcache__write(const struct pa_kallcache_key *key, const struct pa_kallsyms *k);
 
 /* ---- perfmap.c, jitname.c ------------------------------------------------------------------- */

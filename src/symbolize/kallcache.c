@@ -1,52 +1,81 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kallcache.c - parsed kernel symbols on disk, for the next start in the same boot with the same
- * modules. Layout, little endian: u32 magic, u32 version 2, u8 boot_id[16], u32 n, u32 0,
- * u64 hash of /proc/modules, u64 bytes and u64 FNV-1a hash of what follows; then n times
- * u64 addr, u16 name_len, u16 mod_len, name, module. Of several names at one address the
- * preferred one is last. Addresses are a secret of the kernel: only the owner may read the file.
+ * kallcache.c - the table of kernel symbols on disk, for the next start in the same boot with the
+ * same modules. The file holds the arrays as they are in memory (docs/perfdata.md), so that to
+ * load it is to map it and to compare one hash. Addresses are a secret of the kernel: only the
+ * owner may read the file.
  */
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "symbolize/internal.h"
 
 #define CACHE_MAGIC 0x4B414C53u
-#define CACHE_VERSION 2u
+#define CACHE_VERSION 3u
 #define CACHE_NAME "kallsyms.cache"
-#define CACHE_MAX_BYTES (256u << 20)
-#define ENTRY_BYTES 12
+#define CACHE_MAX_BYTES (1u << 30)
 #define READ_BYTES 65536
 
+/* In native byte order: no other machine boots with this id. */
 struct cache_header {
 	uint32_t magic, version;
 	uint8_t boot_id[16];
-	uint32_t cnt, zero;
+	uint32_t cnt, module_cnt;
 	uint64_t modules_hash;
 	uint64_t body_bytes, body_hash;
+	uint32_t region_cnt, cell_cnt, names_bytes, zero;
 };
-_Static_assert(sizeof(struct cache_header) == 56, "cache header has no padding");
+_Static_assert(sizeof(struct cache_header) == 72, "cache header has no padding");
+_Static_assert(sizeof(struct pa_ksym) == 16 && sizeof(struct pa_kregion) == 24, "on disk");
 #define HEADER_BYTES sizeof(struct cache_header)
 
-/* FNV-1a over words of eight bytes: the file is megabytes, and damage is all that it finds. */
-static uint64_t hash_body(const char *p, size_t bytes)
-{
-	uint64_t h = 0xcbf29ce484222325ull, word;
+/* The body: regions, symbols, cells, modules, names, by their alignment. */
+enum { PART_CNT = 5 };
 
-	for (; bytes >= 8; bytes -= 8, p += 8) {
-		memcpy(&word, p, 8);
-		h = (h ^ le64toh(word)) * 0x100000001b3ull;
-		h ^= h >> 29;
+static void lay_out(const struct cache_header *h, size_t bytes[PART_CNT])
+{
+	bytes[0] = (size_t)h->region_cnt * sizeof(struct pa_kregion);
+	bytes[1] = ((size_t)h->cnt + PA_KSYMS_PAD) * sizeof(struct pa_ksym);
+	bytes[2] = (size_t)h->cell_cnt * sizeof(uint32_t);
+	bytes[3] = (size_t)h->module_cnt * sizeof(uint32_t);
+	bytes[4] = h->names_bytes;
+}
+
+static inline uint64_t hash_word(uint64_t lane, const char *p)
+{
+	uint64_t word;
+
+	memcpy(&word, p, sizeof(word));
+	lane = (lane ^ word) * 0x9e3779b97f4a7c15ull;
+	return lane ^ lane >> 29;
+}
+
+/* In four lanes, so that their multiplications overlap: the file is megabytes. Damage is all that
+ * it finds; who can write here needs no collision. */
+uint64_t pa_kallcache__hash(const void *data, size_t bytes)
+{
+	uint64_t a = bytes, b = 1, c = 2, d = 3;
+	const char *p = data;
+	char tail[32] = {0};
+
+	for (; bytes >= 32; bytes -= 32, p += 32) {
+		a = hash_word(a, p);
+		b = hash_word(b, p + 8);
+		c = hash_word(c, p + 16);
+		d = hash_word(d, p + 24);
 	}
-	for (; bytes; bytes--, p++)
-		h = (h ^ (uint8_t)*p) * 0x100000001b3ull;
-	return h;
+	memcpy(tail, p, bytes);
+	for (size_t i = 0; i < sizeof(tail); i += 8)
+		a = hash_word(a, tail + i);
+	a = hash_word(a, (const char *)&b);
+	a = hash_word(a, (const char *)&c);
+	return hash_word(a, (const char *)&d);
 }
 
 static int read_boot_id(uint8_t id[16])
@@ -153,149 +182,170 @@ static int open_directory(bool create)
 	return -EPERM;
 }
 
-static int read_file(char **out, size_t *bytes)
+static int open_file(void)
 {
-	int dir = open_directory(false), fd = -1, err = 0;
-	struct stat st;
-	char *p = NULL;
+	int dir = open_directory(false), fd;
 
 	if (dir < 0)
 		return dir;
 	fd = openat(dir, CACHE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0) {
+	if (fd < 0)
+		fd = -errno;
+	close(dir);
+	if (fd >= 0 && !is_ours(fd, S_IFREG)) {
+		close(fd);
+		fd = -EPERM;
+	}
+	return fd;
+}
+
+/* Point k's arrays into the mapping. What an index in them means is checked when it is used. */
+static int attach(struct pa_kallsyms *k, const struct cache_header *h)
+{
+	char *p = (char *)k->map + HEADER_BYTES;
+	size_t bytes[PART_CNT], sum = 0;
+
+	lay_out(h, bytes);
+	for (int i = 0; i < PART_CNT; i++)
+		sum += bytes[i];
+	if (sum != k->map_bytes - HEADER_BYTES || !h->cnt || h->region_cnt > PA_KREGIONS_MAX ||
+	    !h->region_cnt || !h->names_bytes || ((char *)k->map)[k->map_bytes - 1])
+		return -EBADMSG;
+	memcpy(k->regions, p, bytes[0]);
+	for (uint32_t i = 0; i < h->region_cnt; i++) {
+		const struct pa_kregion *r = &k->regions[i];
+
+		if (r->shift > 63 || !r->cell_cnt ||
+		    (uint64_t)r->first_cell + r->cell_cnt + 1 > h->cell_cnt)
+			return -EBADMSG;
+	}
+	k->region_cnt = h->region_cnt;
+	k->syms = (struct pa_ksym *)(p += bytes[0]);
+	k->cells = (uint32_t *)(p += bytes[1]);
+	k->modules = (uint32_t *)(p += bytes[2]);
+	k->names = p + bytes[3];
+	k->cnt = h->cnt;
+	k->cell_cnt = h->cell_cnt;
+	k->module_cnt = h->module_cnt;
+	k->names_bytes = h->names_bytes;
+	k->cached = true;
+	return 0;
+}
+
+int pa_kallcache__map(const struct pa_kallcache_key *key, int fd, struct pa_kallsyms **out)
+{
+	struct pa_kallsyms *k = calloc(1, sizeof(*k));
+	const struct cache_header *h;
+	struct stat st;
+	int err = -EBADMSG;
+
+	*out = NULL;
+	if (!k)
+		return -ENOMEM;
+	if (fstat(fd, &st) || st.st_size <= (off_t)HEADER_BYTES || st.st_size > CACHE_MAX_BYTES)
+		goto out;
+	k->map_bytes = (size_t)st.st_size;
+	k->map = mmap(NULL, k->map_bytes, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+	if (k->map == MAP_FAILED) {
+		k->map = NULL;
 		err = -errno;
 		goto out;
 	}
-	err = -EPERM;
-	if (!is_ours(fd, S_IFREG) || fstat(fd, &st))
+	h = k->map;
+	if (h->magic != CACHE_MAGIC)
+		goto out;
+	err = -ESTALE;
+	if (h->version != CACHE_VERSION || memcmp(h->boot_id, key->boot_id, 16) ||
+	    h->modules_hash != key->modules_hash)
 		goto out;
 	err = -EBADMSG;
-	if (st.st_size < (off_t)HEADER_BYTES || st.st_size > CACHE_MAX_BYTES)
-		goto out;
-	p = malloc((size_t)st.st_size);
-	err = -ENOMEM;
-	if (!p)
-		goto out;
-	err = read(fd, p, (size_t)st.st_size) == st.st_size ? 0 : -EBADMSG;
-	*bytes = (size_t)st.st_size;
+	if (h->body_bytes == k->map_bytes - HEADER_BYTES &&
+	    h->body_hash == pa_kallcache__hash(h + 1, h->body_bytes))
+		err = attach(k, h);
 out:
 	if (err)
-		free(p);
+		pa_kallsyms__free(k);
 	else
-		*out = p;
-	if (fd >= 0)
-		close(fd);
-	close(dir);
+		*out = k;
 	return err;
 }
 
-static int parse_body(struct pa_kallsyms *k, const char *p, size_t bytes, uint32_t cnt)
+int pa_kallcache__read(const struct pa_kallcache_key *key, struct pa_kallsyms **out)
 {
-	uint64_t last = 0;
+	int fd = open_file(), err;
 
-	for (uint32_t i = 0; i < cnt; i++) {
-		uint64_t addr;
-		uint16_t name_bytes, module_bytes;
-		size_t strings;
-		int err;
-
-		if (bytes < ENTRY_BYTES)
-			return -EBADMSG;
-		memcpy(&addr, p, 8);
-		memcpy(&name_bytes, p + 8, 2);
-		memcpy(&module_bytes, p + 10, 2);
-		addr = le64toh(addr);
-		name_bytes = le16toh(name_bytes);
-		module_bytes = le16toh(module_bytes);
-		strings = (size_t)name_bytes + module_bytes;
-		if (addr < last || !name_bytes || strings > bytes - ENTRY_BYTES)
-			return -EBADMSG;
-		err = pa_kallsyms__append(k, addr, p + ENTRY_BYTES, name_bytes,
-					  p + ENTRY_BYTES + name_bytes, module_bytes, 0);
-		if (err)
-			return err;
-		last = addr;
-		p += ENTRY_BYTES + strings;
-		bytes -= ENTRY_BYTES + strings;
-	}
-	return bytes || !cnt ? -EBADMSG : 0;
+	*out = NULL;
+	if (fd < 0)
+		return fd;
+	err = pa_kallcache__map(key, fd, out);
+	close(fd);
+	return err;
 }
 
-static void reset(struct pa_kallsyms *k)
+static void free_filtered(struct pa_kallsyms *k)
 {
 	free(k->syms);
-	free(k->names);
-	free(k->modules);
-	memset(k, 0, sizeof(*k));
+	free(k->cells);
 }
 
-int pa_kallcache__read(const struct pa_kallcache_key *key, struct pa_kallsyms *k)
+/* A copy of the table without transient symbols. Names are shared. */
+static int filter(const struct pa_kallsyms *k, struct pa_kallsyms *out)
 {
-	struct cache_header h;
-	char *data = NULL;
-	size_t bytes = 0;
-	int err = read_file(&data, &bytes);
+	bool *transient = calloc(k->module_cnt + 1, sizeof(*transient));
+	int err = -ENOMEM;
 
+	*out = *k;
+	out->cells = NULL;
+	out->syms = calloc(k->cnt + PA_KSYMS_PAD, sizeof(*k->syms));
+	if (!transient || !out->syms)
+		goto out;
+	for (size_t i = 0; i < k->module_cnt; i++)
+		transient[i] = pa_kallsyms__is_transient(k->names + k->modules[i]);
+	out->cnt = 0;
+	for (size_t i = 0; i < k->cnt; i++)
+		if (!transient[k->syms[i].module])
+			out->syms[out->cnt++] = k->syms[i];
+	err = out->cnt ? pa_kallsyms__index(out) : -ENODATA;
+out:
+	free(transient);
 	if (err)
-		return err;
-	memcpy(&h, data, sizeof(h));
-	if (le32toh(h.magic) != CACHE_MAGIC)
-		err = -EBADMSG;
-	else if (le32toh(h.version) != CACHE_VERSION || memcmp(h.boot_id, key->boot_id, 16) ||
-		 le64toh(h.modules_hash) != key->modules_hash)
-		err = -ESTALE;
-	else if (le64toh(h.body_bytes) != bytes - HEADER_BYTES ||
-		 le64toh(h.body_hash) != hash_body(data + HEADER_BYTES, bytes - HEADER_BYTES))
-		err = -EBADMSG;
-	if (!err)
-		err = parse_body(k, data + HEADER_BYTES, bytes - HEADER_BYTES, le32toh(h.cnt));
-	free(data);
-	if (err)
-		reset(k);
-	k->cached = !err;
+		free_filtered(out);
 	return err;
 }
 
-/* Encode all but transient symbols behind room for the header. */
+/* Encode the table, header and all. @return 0, -EFBIG, -ENOMEM */
 static int encode(const struct pa_kallcache_key *key, const struct pa_kallsyms *k, char **out,
 		  size_t *bytes)
 {
-	struct cache_header h = {.magic = htole32(CACHE_MAGIC), .version = htole32(CACHE_VERSION)};
-	size_t cap = HEADER_BYTES, at = HEADER_BYTES;
-	uint32_t cnt = 0;
-	char *p;
+	struct cache_header h = {
+		.magic = CACHE_MAGIC,
+		.version = CACHE_VERSION,
+		.cnt = (uint32_t)k->cnt,
+		.module_cnt = (uint32_t)k->module_cnt,
+		.modules_hash = key->modules_hash,
+		.region_cnt = k->region_cnt,
+		.cell_cnt = k->cell_cnt,
+		.names_bytes = (uint32_t)k->names_bytes,
+	};
+	const void *parts[PART_CNT] = {k->regions, k->syms, k->cells, k->modules, k->names};
+	size_t part_bytes[PART_CNT], at = HEADER_BYTES;
 
-	for (size_t i = 0; i < k->cnt; i++)
-		cap += ENTRY_BYTES + strlen(k->names + k->syms[i].name) +
-		       strlen(k->names + k->modules[k->syms[i].module]);
-	p = malloc(cap);
-	if (!p)
+	lay_out(&h, part_bytes);
+	for (int i = 0; i < PART_CNT; i++)
+		h.body_bytes += part_bytes[i];
+	if (h.body_bytes > CACHE_MAX_BYTES - HEADER_BYTES)
+		return -EFBIG;
+	*bytes = HEADER_BYTES + h.body_bytes;
+	*out = malloc(*bytes);
+	if (!*out)
 		return -ENOMEM;
-	for (size_t i = 0; i < k->cnt; i++) {
-		const struct pa_ksym *s = &k->syms[i];
-		const char *name = k->names + s->name, *module = k->names + k->modules[s->module];
-		size_t name_bytes = strlen(name), module_bytes = s->module ? strlen(module) : 0;
-		uint64_t addr = htole64(s->addr);
-		uint16_t lengths[2] = {htole16((uint16_t)name_bytes),
-				       htole16((uint16_t)module_bytes)};
-
-		if (pa_kallsyms__is_transient(module))
-			continue;
-		memcpy(p + at, &addr, 8);
-		memcpy(p + at + 8, lengths, 4);
-		memcpy(p + at + ENTRY_BYTES, name, name_bytes);
-		memcpy(p + at + ENTRY_BYTES + name_bytes, module, module_bytes);
-		at += ENTRY_BYTES + name_bytes + module_bytes;
-		cnt++;
+	for (int i = 0; i < PART_CNT; i++) {
+		memcpy(*out + at, parts[i], part_bytes[i]);
+		at += part_bytes[i];
 	}
-	memcpy(h.boot_id, key->boot_id, 16);
-	h.cnt = htole32(cnt);
-	h.modules_hash = htole64(key->modules_hash);
-	h.body_bytes = htole64(at - HEADER_BYTES);
-	h.body_hash = htole64(hash_body(p + HEADER_BYTES, at - HEADER_BYTES));
-	memcpy(p, &h, sizeof(h));
-	*out = p;
-	*bytes = at;
+	memcpy(h.boot_id, key->boot_id, sizeof(h.boot_id));
+	h.body_hash = pa_kallcache__hash(*out + HEADER_BYTES, h.body_bytes);
+	memcpy(*out, &h, sizeof(h));
 	return 0;
 }
 
@@ -318,11 +368,16 @@ int pa_kallcache__write(const struct pa_kallcache_key *key, const struct pa_kall
 {
 	char temporary[64], *data = NULL;
 	int dir = open_directory(true), fd = -1, err;
+	struct pa_kallsyms kept;
 	size_t bytes;
 
 	if (dir < 0)
 		return dir;
-	err = encode(key, k, &data, &bytes);
+	err = filter(k, &kept);
+	if (err)
+		goto out;
+	err = encode(key, &kept, &data, &bytes);
+	free_filtered(&kept);
 	if (err)
 		goto out;
 	snprintf(temporary, sizeof(temporary), CACHE_NAME ".%d.tmp", (int)getpid());

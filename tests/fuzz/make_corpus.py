@@ -229,6 +229,21 @@ def kallsyms(_tmp):
             "damaged": b"ffff T\n\nzz T x\n1 T \n10000000000000000 T long\n1 T a [\n2 t b\t[m]"}
 
 
+def kallcache(_tmp):
+    """Two symbols in two regions, as docs/perfdata.md has it."""
+    names = b"[kernel.kallsyms]\0_stext\0[xfs]\0mod_init\0"
+    regions = struct.pack("<QIIIIQIIII", 0xffffffff81000000, 0, 0, 1, 0,
+                          0xffffffffc0000000, 0, 2, 1, 0)
+    syms = struct.pack("<QIHHQIHH", 0xffffffff81000000, names.index(b"_stext"), 0, 3,
+                       0xffffffffc0000000, names.index(b"mod_init"), 1, 1) + bytes(4 * 16)
+    cells = struct.pack("<4I", 0, 1, 1, 2)
+    modules = struct.pack("<2I", 0, names.index(b"[xfs]"))
+    body = regions + syms + cells + modules + names
+    head = struct.pack("<II16sIIQQQIIII", 0x4b414c53, 3, b"boot id", 2, 2, 0, len(body), 0, 2, 4,
+                       len(names), 0)
+    return {"two-regions": head + body}
+
+
 def folded(_tmp):
     return {"stacks": b"a;b;c 3\na;b 2\na;b;d_[k] 10\n\n# comment\nx y;z 1\n",
             "odd": b";;; 1\na 18446744073709551615\na;b -1\nno weight"}
@@ -237,7 +252,7 @@ def folded(_tmp):
 TARGETS = {
     "reader": perfdata, "elf": elf, "debugdata": debugdata,
     "buildid": buildid, "saved": saved, "perfmap": perfmap, "jitname": jitname,
-    "demangle": demangle, "kallsyms": kallsyms, "folded": folded,
+    "demangle": demangle, "kallsyms": kallsyms, "kallcache": kallcache, "folded": folded,
 }
 
 

@@ -9,6 +9,8 @@
 #include "symbolize_fixture.h"
 #include "check.h"
 
+#include "symbolize/internal.h"
+
 static const char text[] = "0000000000000000 A fixed_percpu_data\n"
 			   "ffffffff81000000 T _stext\n"
 			   "ffffffff81000000 t __local_same\n"
@@ -109,6 +111,115 @@ TEST(no_allocation_per_line)
 	CHECK(allocation_cnt - before < 20);
 	pa_kallsyms__free(k);
 #endif
+}
+
+enum { RANDOM_CNT = 3000 };
+
+/* Symbols in no order, some at one address, in regions far apart, some lines of odd form. */
+static size_t random_text(char *out, uint64_t *addrs)
+{
+	uint64_t seed = 7;
+	size_t at = 0;
+
+	for (unsigned i = 0; i < RANDOM_CNT; i++) {
+		seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+		addrs[i] = 0xffffffff80000000ull + (seed >> 60 << 26) + (seed >> 40 & 0x7ff) * 0x31;
+		if (i % 100 == 99)
+			at += (size_t)sprintf(out + at, "%s", "nonsense\n00000000ffffffff t \n");
+		at += (size_t)sprintf(out + at, i % 7 ? "%016llx t " : "%llX t ",
+				      (unsigned long long)addrs[i]);
+		at += (size_t)sprintf(out + at, "f%u_%0*d%s\n", i, (int)(i % 60), 0,
+				      i % 7 ? "" : "\t[m]");
+	}
+	return at;
+}
+
+/* The same as a search of all. */
+static bool is_right(const struct pa_kallsyms *k, const uint64_t *addrs, uint64_t addr)
+{
+	uint64_t best = 0, next = UINT64_MAX, start, bytes;
+	const char *name, *module;
+	unsigned number;
+
+	for (unsigned i = 0; i < RANDOM_CNT; i++) {
+		if (addrs[i] <= addr && addrs[i] > best)
+			best = addrs[i];
+		if (addrs[i] > addr && addrs[i] < next)
+			next = addrs[i];
+	}
+	if (pa_kallsyms__lookup(k, addr, &name, &module, &start, &bytes))
+		return !best || addr - best > 0x10000;
+	/* of the names at one address the first in the text is taken */
+	if (sscanf(name, "f%u_", &number) != 1 || number >= RANDOM_CNT || addrs[number] != best)
+		return false;
+	for (unsigned i = 0; i < number; i++)
+		if (addrs[i] == best)
+			return false;
+	return start == best && bytes == (next == UINT64_MAX ? 0 : next - best) &&
+	       !strcmp(module, number % 7 ? "[kernel.kallsyms]" : "[m]");
+}
+
+TEST(random_tables)
+{
+	static char random[RANDOM_CNT * 120];
+	static uint64_t addrs[RANDOM_CNT];
+	size_t bytes = random_text(random, addrs);
+	struct pa_kallsyms *k;
+
+	CHECK_EQ(pa_kallsyms__parse(random, bytes, &k), 0);
+	CHECK_EQ(k->cnt, RANDOM_CNT);
+	CHECK(k->region_cnt == PA_KREGIONS_MAX);
+	for (unsigned i = 0; i < RANDOM_CNT; i++) {
+		CHECK(is_right(k, addrs, addrs[i]));
+		CHECK(is_right(k, addrs, addrs[i] - 1));
+		CHECK(is_right(k, addrs, addrs[i] + i));
+		CHECK(is_right(k, addrs, addrs[i] + 0x10000));
+	}
+	CHECK(is_right(k, addrs, 0));
+	CHECK(is_right(k, addrs, UINT64_MAX));
+	pa_kallsyms__free(k);
+}
+
+/* A table of the cache that is no table, but has the right hash: nothing is read out of bounds. */
+TEST(caches_that_lie)
+{
+	struct pa_kallcache_key key = {{0}, 1};
+	struct pa_kallsyms *k, *again;
+	const char *name, *module, *file;
+	uint64_t start, bytes, hash;
+	char data[4096];
+	ssize_t n;
+	int fd;
+
+	setenv("XDG_CACHE_HOME", scratch_path("cache4"), 1);
+	CHECK_EQ(pa_kallsyms__parse(text, sizeof(text) - 1, &k), 0);
+	CHECK_EQ(pa_kallcache__write(&key, k), 0);
+	CHECK_EQ(pa_kallcache__read(&key, &again), 0);
+	CHECK_EQ(again->cnt, k->cnt);
+	pa_kallsyms__free(again);
+	file = scratch_path("cache4/perf-agent/kallsyms.cache");
+	fd = open(file, O_RDWR);
+	n = read(fd, data, sizeof(data));
+	CHECK(n > 72 && n < (ssize_t)sizeof(data));
+	for (ssize_t at = 72; at < n - 1; at++) {
+		char byte = data[at];
+
+		data[at] = (char)0xff;
+		hash = pa_kallcache__hash(data + 72, (size_t)n - 72);
+		memcpy(data + 48, &hash, sizeof(hash));
+		CHECK_EQ(pwrite(fd, data, (size_t)n, 0), n);
+		data[at] = byte;
+		if (pa_kallcache__read(&key, &again))
+			continue;
+		for (size_t i = 0; i < k->cnt; i++)
+			if (!pa_kallsyms__lookup(again, k->syms[i].addr, &name, &module, &start,
+						 &bytes))
+				CHECK(strlen(name) + strlen(module) < sizeof(data));
+		pa_kallsyms__address(again, "nothing", &start);
+		pa_kallsyms__free(again);
+	}
+	close(fd);
+	pa_kallsyms__free(k);
 }
 
 static double now_ms(void)
