@@ -21,7 +21,7 @@ import make_perfdata as mk  # noqa: E402
 
 RECORDS = {
     "plain": ["-g"], "zstd": ["-z", "-g"], "dwarf": ["--call-graph", "dwarf,512"],
-    "addr": ["-d", "-W", "-T", "--phys-data"],
+    "addr": ["-d", "-W", "-T", "--phys-data"], "switch": ["--switch-events", "--namespaces"],
 }
 SOURCE = """
 int helper(int); static int __attribute__((noinline)) local_one(int x) { return x * 3; }
@@ -57,14 +57,27 @@ def recorded(tmp):
     return seeds
 
 
-def swapped(data):
-    """A big-endian file of one event, as far as the reader needs it: header, attr, records."""
-    head = struct.unpack("<8s10Q", data[:88])
-    out = bytearray(struct.pack(">Q10Q", 0x32454c4946524550, *head[1:]).ljust(104, b"\0"))
-    end = head[6] + head[7]
-    body = data[104:end]
-    out += b"".join(body[i:i + 8][::-1] for i in range(0, len(body) - 7, 8))
-    return bytes(out)
+class BigEndian:
+    """struct, for make_perfdata to write the other byte order with."""
+    unpack = struct.unpack
+
+    @staticmethod
+    def pack(layout, *values):
+        return struct.pack(layout.replace("<", ">"), *values)
+
+
+def big_endian(make):
+    """What make() writes, as a big-endian machine would; an attr's bit fields begin at the top."""
+    mk.struct = BigEndian
+    try:
+        data = bytearray(make())
+    finally:
+        mk.struct = struct
+    data[:8] = data[7::-1]
+    attr_at = struct.unpack_from(">Q", data, 24)[0]
+    flags = struct.unpack_from(">Q", data, attr_at + 40)[0]
+    struct.pack_into(">Q", data, attr_at + 40, int(f"{flags:064b}"[::-1], 2))
+    return bytes(data)
 
 
 def full_sample():
@@ -88,8 +101,8 @@ def full_sample():
 
 def lost():
     trailer = mk.trailer(1, 1, 30)
-    return [mk.record(2, 0, struct.pack("<QQ", 1, 5) + trailer),
-            mk.record(13, 0, struct.pack("<Q", 6) + trailer)]
+    return [mk.record(2, 0, mk.struct.pack("<QQ", 1, 5) + trailer),
+            mk.record(13, 0, mk.struct.pack("<Q", 6) + trailer)]
 
 
 def piped(records):
@@ -127,7 +140,8 @@ def perfdata(tmp):
     seeds |= {
         "basic": basic, "two-events": mk.two_events(), "full-sample": full_sample(),
         "unfinished": basic[:72] + bytes(32) + basic[104:], "cut": basic[:900],
-        "maps": mk.perf_data(maps, [mk.attr(1, 0, 99)]), "big-endian": swapped(basic),
+        "maps": mk.perf_data(maps, [mk.attr(1, 0, 99)]), "big-endian": big_endian(mk.basic),
+        "big-endian-maps": big_endian(lambda: mk.perf_data(hostile_maps(), [mk.attr(1, 0, 99)])),
         "pipe-made": piped(maps),
     }
     return seeds
