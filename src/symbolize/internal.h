@@ -191,12 +191,12 @@ struct pa_kregion {
 };
 
 #define PA_KREGIONS_MAX 8
-#define PA_KSYMS_PAD 4 /* symbols behind the last that can be read */
+#define PA_KSYMS_PAD 4 /* symbols behind the last, at the highest address */
 
 /* Invariant: names ends with a NUL; regions are in order of base, and their cells, one more than
  * cell_cnt each, are among the table's. */
 struct pa_kallsyms {
-	/* by address; of several at one address the best is last; PA_KSYMS_PAD more of any value */
+	/* by address; of several at one address the best is last; then PA_KSYMS_PAD */
 	struct pa_ksym *syms;
 	size_t cnt, cap;
 	char *names;
@@ -215,7 +215,7 @@ struct pa_kallsyms {
  *  @return 0, -EPERM no address is above zero, -EFBIG, -ENOMEM, -errno of read */
 int pa_kallsyms__parse(const char *text, size_t bytes, struct pa_kallsyms **out);
 int pa_kallsyms__parse_fd(int fd, struct pa_kallsyms **out);
-/** Make regions and cells of the sorted symbols. @return 0, -ENOMEM */
+/** Make regions and cells of the sorted symbols, and what is behind them. @return 0, -ENOMEM */
 int pa_kallsyms__index(struct pa_kallsyms *k);
 /** Index of the symbol that pa_kallsyms__lookup answers with, or -1. */
 ssize_t pa_kallsyms__find(const struct pa_kallsyms *k, uint64_t addr);

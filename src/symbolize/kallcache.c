@@ -52,8 +52,7 @@ static inline uint64_t hash_word(uint64_t lane, const char *p)
 	uint64_t word;
 
 	memcpy(&word, p, sizeof(word));
-	lane = (lane ^ word) * 0x9e3779b97f4a7c15ull;
-	return lane ^ lane >> 29;
+	return (lane ^ word) * 0x9e3779b97f4a7c15ull;
 }
 
 /* In four lanes, so that their multiplications overlap: the file is megabytes. Damage is all that
@@ -245,7 +244,7 @@ int pa_kallcache__map(const struct pa_kallcache_key *key, int fd, struct pa_kall
 	if (fstat(fd, &st) || st.st_size <= (off_t)HEADER_BYTES || st.st_size > CACHE_MAX_BYTES)
 		goto out;
 	k->map_bytes = (size_t)st.st_size;
-	k->map = mmap(NULL, k->map_bytes, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+	k->map = mmap(NULL, k->map_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (k->map == MAP_FAILED) {
 		k->map = NULL;
 		err = -errno;

@@ -145,41 +145,43 @@ static inline uint64_t load8(const char *p)
 	return v;
 }
 
-/* Copy 32 bytes. @return a bit for each that is not above ' ': the lowest ends a name */
-static inline uint32_t copy32(char *to, const char *from)
+#define STEP_BYTES 48 /* nearly all names: which way a loop goes can't be foreseen */
+
+/* Copy STEP_BYTES. @return a bit for each that is not above ' ': the lowest ends a name */
+static inline uint64_t copy_step(char *to, const char *from)
 {
+	uint64_t ends = 0;
+
 #ifdef __SSE2__
-	__m128i a = _mm_loadu_si128((const __m128i *)from);
-	__m128i b = _mm_loadu_si128((const __m128i *)(from + 16));
 	const __m128i space = _mm_set1_epi8(' ');
 
-	_mm_storeu_si128((__m128i *)to, a);
-	_mm_storeu_si128((__m128i *)(to + 16), b);
-	a = _mm_cmpeq_epi8(_mm_min_epu8(a, space), a);
-	b = _mm_cmpeq_epi8(_mm_min_epu8(b, space), b);
-	return (uint32_t)_mm_movemask_epi8(a) | (uint32_t)_mm_movemask_epi8(b) << 16;
-#else
-	uint32_t ends = 0;
+	for (int i = 0; i < STEP_BYTES; i += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(from + i));
 
-	memcpy(to, from, 32);
-	for (int i = 0; i < 32 && !ends; i += 8) {
-		uint64_t v = le64toh(load8(from + i));
-		uint64_t low = (v - BYTES8(' ' + 1)) & ~v & BYTES8(0x80);
-
-		if (low)
-			ends = 1u << (i + __builtin_ctzll(low) / 8);
+		_mm_storeu_si128((__m128i *)(to + i), v);
+		v = _mm_cmpeq_epi8(_mm_min_epu8(v, space), v);
+		ends |= (uint64_t)(uint32_t)_mm_movemask_epi8(v) << i;
 	}
-	return ends;
+#else
+	memcpy(to, from, STEP_BYTES);
+	for (int i = 0; i < STEP_BYTES && !ends; i += 8) {
+		uint64_t v = le64toh(load8(from + i));
+
+		v = (v - BYTES8(' ' + 1)) & ~v & BYTES8(0x80);
+		if (v)
+			ends = 1ull << (i + __builtin_ctzll(v) / 8);
+	}
 #endif
+	return ends;
 }
 
 static __attribute__((noinline)) size_t copy_long_name(char *to, const char *from)
 {
-	for (size_t cnt = 32; cnt <= NAME_BYTES_MAX; cnt += 32) {
-		uint32_t ends = copy32(to + cnt, from + cnt);
+	for (size_t cnt = STEP_BYTES; cnt <= NAME_BYTES_MAX; cnt += STEP_BYTES) {
+		uint64_t ends = copy_step(to + cnt, from + cnt);
 
 		if (ends)
-			return cnt + (size_t)__builtin_ctz(ends);
+			return cnt + (size_t)__builtin_ctzll(ends);
 	}
 	return NAME_BYTES_MAX + 1;
 }
@@ -188,9 +190,9 @@ static __attribute__((noinline)) size_t copy_long_name(char *to, const char *fro
  * @return its length, more than NAME_BYTES_MAX: too long */
 static inline size_t copy_name(char *to, const char *from)
 {
-	uint32_t ends = copy32(to, from);
+	uint64_t ends = copy_step(to, from);
 
-	return ends ? (size_t)__builtin_ctz(ends) : copy_long_name(to, from);
+	return ends ? (size_t)__builtin_ctzll(ends) : copy_long_name(to, from);
 }
 
 /* 0 for what is no function; else its rank: which way a comparison goes can't be foreseen. */

@@ -84,22 +84,23 @@ static size_t end_of_region(const struct pa_kallsyms *k, size_t first)
 
 static void add_region(struct pa_kallsyms *k, size_t first, size_t end)
 {
-	struct pa_kregion *r = &k->regions[k->region_cnt++];
-	uint64_t base = k->syms[first].addr, span = k->syms[end - 1].addr - base;
-	uint32_t *cells = k->cells + k->cell_cnt;
+	const struct pa_ksym *syms = k->syms;
+	uint64_t base = syms[first].addr, span = syms[end - 1].addr - base;
+	uint32_t *cells = k->cells + k->cell_cnt, shift = 0, cell_cnt, next = (uint32_t)end;
 
-	*r = (struct pa_kregion){.base = base, .first_cell = k->cell_cnt};
-	while (span >> r->shift >= end - first)
-		r->shift++;
-	r->cell_cnt = (uint32_t)(span >> r->shift) + 1;
-	memset(cells, 0xff, r->cell_cnt * sizeof(*cells));
+	while (span >> shift >= end - first)
+		shift++;
+	cell_cnt = (uint32_t)(span >> shift) + 1;
+	memset(cells, 0xff, cell_cnt * sizeof(*cells));
 	/* backwards, so that a cell's first symbol stays; an empty cell begins with the next one */
 	for (size_t i = end; i-- > first;)
-		cells[(k->syms[i].addr - base) >> r->shift] = (uint32_t)i;
-	cells[r->cell_cnt] = (uint32_t)end;
-	for (size_t i = r->cell_cnt; i-- > 0;)
-		cells[i] = cells[i] < cells[i + 1] ? cells[i] : cells[i + 1];
-	k->cell_cnt += r->cell_cnt + 1;
+		cells[(syms[i].addr - base) >> shift] = (uint32_t)i;
+	cells[cell_cnt] = next;
+	for (size_t i = cell_cnt; i-- > 0;)
+		cells[i] = next = cells[i] < next ? cells[i] : next;
+	k->regions[k->region_cnt++] = (struct pa_kregion){
+		.base = base, .shift = shift, .first_cell = k->cell_cnt, .cell_cnt = cell_cnt};
+	k->cell_cnt += cell_cnt + 1;
 }
 
 int pa_kallsyms__index(struct pa_kallsyms *k)
@@ -109,6 +110,7 @@ int pa_kallsyms__index(struct pa_kallsyms *k)
 	k->cells = malloc((k->cnt + PA_KREGIONS_MAX) * sizeof(*k->cells));
 	if (!k->cells)
 		return -ENOMEM;
+	memset(k->syms + k->cnt, 0xff, PA_KSYMS_PAD * sizeof(*k->syms));
 	k->region_cnt = 0;
 	k->cell_cnt = 0;
 	for (size_t first = 0; first < k->cnt; first = end) {
@@ -133,11 +135,11 @@ int pa_kallsyms__address(const struct pa_kallsyms *k, const char *name, uint64_t
 
 /* Number of symbols at or below addr. What the grid says may be wrong (in a damaged cache), but
  * is checked to be in bounds. */
-static size_t count_below(const struct pa_kallsyms *k, uint64_t addr)
+static inline size_t count_below(const struct pa_kallsyms *k, uint64_t addr)
 {
 	const struct pa_kregion *r = k->regions + k->region_cnt;
 	const struct pa_ksym *s = k->syms;
-	size_t low, high, cnt = 0;
+	size_t low, high;
 	uint64_t cell;
 
 	do {
@@ -151,13 +153,7 @@ static size_t count_below(const struct pa_kallsyms *k, uint64_t addr)
 	high = k->cells[cell + 1];
 	if (low > high || high > k->cnt)
 		return 0;
-	if (high - low <= PA_KSYMS_PAD) {
-		/* without branches: which way they go can't be foreseen */
-		for (size_t i = 0; i < PA_KSYMS_PAD; i++)
-			cnt += (low + i < high) & (s[low + i].addr <= addr);
-		return low + cnt;
-	}
-	while (low < high) {
+	while (high - low > PA_KSYMS_PAD) {
 		size_t mid = low + (high - low) / 2;
 
 		if (s[mid].addr <= addr)
@@ -165,10 +161,14 @@ static size_t count_below(const struct pa_kallsyms *k, uint64_t addr)
 		else
 			high = mid;
 	}
-	return low;
+	/* No branches: which way they go can't be foreseen. What lies behind high is greater. */
+	low += (s[low].addr <= addr) + (s[low + 1].addr <= addr) + (s[low + 2].addr <= addr) +
+	       (s[low + 3].addr <= addr);
+	return low < k->cnt ? low : k->cnt;
 }
 
-ssize_t pa_kallsyms__find(const struct pa_kallsyms *k, uint64_t addr)
+static inline __attribute__((always_inline)) ssize_t find(const struct pa_kallsyms *k,
+							  uint64_t addr)
 {
 	size_t below = count_below(k, addr);
 	uint64_t max = OFFSET_MAX;
@@ -180,8 +180,13 @@ ssize_t pa_kallsyms__find(const struct pa_kallsyms *k, uint64_t addr)
 	return addr - k->syms[below - 1].addr <= max ? (ssize_t)below - 1 : -1;
 }
 
-void pa_kallsyms__entry(const struct pa_kallsyms *k, size_t i, const char **name,
-			const char **module, uint64_t *start, uint64_t *bytes)
+ssize_t pa_kallsyms__find(const struct pa_kallsyms *k, uint64_t addr)
+{
+	return find(k, addr);
+}
+
+static inline void get_entry(const struct pa_kallsyms *k, size_t i, const char **name,
+			     const char **module, uint64_t *start, uint64_t *bytes)
 {
 	const struct pa_ksym *s = &k->syms[i];
 	size_t next = i + 1;
@@ -196,13 +201,19 @@ void pa_kallsyms__entry(const struct pa_kallsyms *k, size_t i, const char **name
 	*bytes = next < k->cnt ? k->syms[next].addr - s->addr : 0;
 }
 
+void pa_kallsyms__entry(const struct pa_kallsyms *k, size_t i, const char **name,
+			const char **module, uint64_t *start, uint64_t *bytes)
+{
+	get_entry(k, i, name, module, start, bytes);
+}
+
 int pa_kallsyms__lookup(const struct pa_kallsyms *k, uint64_t addr, const char **name,
 			const char **module, uint64_t *start, uint64_t *bytes)
 {
-	ssize_t i = pa_kallsyms__find(k, addr);
+	ssize_t i = find(k, addr);
 
 	if (i < 0)
 		return -ENOENT;
-	pa_kallsyms__entry(k, (size_t)i, name, module, start, bytes);
+	get_entry(k, (size_t)i, name, module, start, bytes);
 	return 0;
 }
