@@ -219,6 +219,7 @@ int pa_kallsyms__parse_fd(int fd, struct pa_kallsyms **out);
 int pa_kallsyms__index(struct pa_kallsyms *k);
 /** Index of the symbol that pa_kallsyms__lookup answers with, or -1. */
 ssize_t pa_kallsyms__find(const struct pa_kallsyms *k, uint64_t addr);
+/** What pa_kallsyms__lookup tells of symbol i, which find gave. */
 void pa_kallsyms__entry(const struct pa_kallsyms *k, size_t i, const char **name,
 			const char **module, uint64_t *start, uint64_t *bytes);
 /** Code that comes and goes without a change in /proc/modules: not kept in the cache. */

@@ -189,16 +189,13 @@ static inline void get_entry(const struct pa_kallsyms *k, size_t i, const char *
 			     const char **module, uint64_t *start, uint64_t *bytes)
 {
 	const struct pa_ksym *s = &k->syms[i];
-	size_t next = i + 1;
 
-	while (next < k->cnt && k->syms[next].addr == s->addr)
-		next++;
 	*name = s->name < k->names_bytes ? k->names + s->name : "";
 	*module = s->module < k->module_cnt && k->modules[s->module] < k->names_bytes
 			  ? k->names + k->modules[s->module]
 			  : "";
 	*start = s->addr;
-	*bytes = next < k->cnt ? k->syms[next].addr - s->addr : 0;
+	*bytes = i + 1 < k->cnt ? s[1].addr - s->addr : 0;
 }
 
 void pa_kallsyms__entry(const struct pa_kallsyms *k, size_t i, const char **name,
