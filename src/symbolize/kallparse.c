@@ -23,6 +23,7 @@
 #define LINE_ROOM (NAME_BYTES_MAX + 64) /* behind its end, text can be read */
 #define NAME_AT 19			/* in a line with 16 digits */
 #define MODULES_MAX 16384
+#define MODULES_BACK 64
 #define HUGE_PAGE_BYTES (2u << 20)
 #define FIRST_BYTES (4u << 20) /* of each array: enough for a usual kernel */
 #define SYMS_MAX (16u << 20)
@@ -49,12 +50,13 @@ static int add_module(struct pa_kallsyms *k, const char *name, size_t bytes)
 	return 0;
 }
 
-/* Symbols of a module follow each other, so that the newest module is nearly always the one. */
+/* Symbols of a module follow each other, so that the newest module is nearly always the one; one
+ * that is far back is taken for new, so that no text makes this slow. */
 static int find_module(struct pa_kallsyms *k, const char *module, size_t bytes, uint16_t *out)
 {
 	int err;
 
-	for (size_t i = k->module_cnt; i-- > 0;) {
+	for (size_t i = k->module_cnt, left = MODULES_BACK; i-- > 0 && left; left--) {
 		const char *known = k->names + k->modules[i];
 
 		if (!strncmp(known, module, bytes) && !known[bytes]) {

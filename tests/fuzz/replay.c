@@ -8,7 +8,7 @@
 
 #include "fuzz.h"
 
-enum { CPU_SECONDS = 10, INPUT_MAX = 1 << 23 };
+enum { CPU_SECONDS = 10, INPUT_MAX = 64 << 20 };
 
 static void replay(const char *path)
 {
