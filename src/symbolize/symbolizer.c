@@ -14,6 +14,7 @@
 #include "symbolize/jitdump.h"
 
 #define HELD_DEFAULT 256
+#define NAME_MAX_BYTES 16384 /* of a symbol; C++ names of some thousand bytes are real */
 
 int pa_symbolizer__new(const struct pa_symbolizer_opts *opts, struct pa_symbolizer **out)
 {
@@ -141,9 +142,19 @@ static int declare(struct pa_symbolizer *s, struct pa_object *o, struct pa_symno
 	return err == -ENOMEM ? err : 0;
 }
 
+/* Names in a table may all be ends of one that is as long as the file: each is written for each
+ * address that is hit. */
+static const char *cut_name(struct pa_symbolizer *s, const char *raw)
+{
+	size_t bytes = strnlen(raw, NAME_MAX_BYTES + 1);
+
+	return bytes <= NAME_MAX_BYTES ? raw : pa_pool__strndup(&s->arena, raw, NAME_MAX_BYTES);
+}
+
 static int make_elf(struct pa_symbolizer *s, struct pa_object *o, size_t i)
 {
 	const struct pa_elfsym *e = &o->syms->syms[i];
+	const char *name = cut_name(s, o->syms->names + e->name);
 	struct pa_symnode *n;
 	int err;
 
@@ -152,7 +163,7 @@ static int make_elf(struct pa_symbolizer *s, struct pa_object *o, size_t i)
 		if (!o->made)
 			return -ENOMEM;
 	}
-	n = new_node(s, o->syms->names + e->name, &o->list);
+	n = name ? new_node(s, name, &o->list) : NULL;
 	if (!n)
 		return -ENOMEM;
 	n->sym.start = n->key = e->addr;

@@ -614,6 +614,27 @@ static void damage(const char *name, const char *flags, unsigned rounds, bool de
 	free(bad);
 }
 
+/* A name as long as the file would be written for each address. */
+TEST(very_long_names)
+{
+	struct pa_symbolizer *s = new_symbolizer(false, false);
+	const struct pa_symbol *sym = NULL;
+	struct pa_image *image;
+
+	CHECK_EQ(run("n=$(printf 'x%%099999d' 0); printf '.globl %%s\n.type %%s,@function\n%%s: "
+		     "ret\n"
+		     ".size %%s,1\n' $n $n $n $n >long.s && gcc -shared -nostdlib -o long.so "
+		     "long.s"),
+		 0);
+	image = image_of(s, scratch_path("long.so"));
+	CHECK(image);
+	for (uint64_t offset = 0; offset < 1 << 20 && !sym; offset++)
+		CHECK_EQ(pa_symbolizer__lookup(s, image, offset, &sym), 0);
+	CHECK(sym);
+	CHECK_EQ(strlen(sym->name), 16384);
+	pa_symbolizer__free(s);
+}
+
 TEST(damaged_files)
 {
 	damage("small", "-O1 -Wl,--build-id", 1500, false);
