@@ -25,7 +25,11 @@
 #define MODULES_MAX 16384
 #define MODULES_BACK 64
 #define HUGE_PAGE_BYTES (2u << 20)
-#define FIRST_BYTES (4u << 20) /* of each array: enough for a usual kernel */
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+#define FIRST_BYTES 8192u /* of each array: so that it grows */
+#else
+#define FIRST_BYTES (4u << 20) /* enough for a usual kernel */
+#endif
 #define SYMS_MAX (16u << 20)
 #define NAMES_MAX (1u << 30)
 #define SHORT_RUN 16  /* names of one address that are sorted by insertion */
@@ -77,11 +81,13 @@ static int find_module(struct pa_kallsyms *k, const char *module, size_t bytes, 
  * page would cost as much as the parsing. */
 static int enlarge(void *array, size_t used_bytes, size_t bytes)
 {
-	void **p = array, *more = aligned_alloc(HUGE_PAGE_BYTES, bytes);
+	bool is_large = bytes >= HUGE_PAGE_BYTES;
+	void **p = array, *more = is_large ? aligned_alloc(HUGE_PAGE_BYTES, bytes) : malloc(bytes);
 
 	if (!more)
 		return -ENOMEM;
-	madvise(more, bytes, MADV_HUGEPAGE);
+	if (is_large)
+		madvise(more, bytes, MADV_HUGEPAGE);
 	if (used_bytes)
 		memcpy(more, *p, used_bytes);
 	free(*p);
