@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * stacks.c - the aggregation of samples: chains of addresses to chains of places, one hash, one
- * probe, and for a stack that is known nothing else. With many stacks and processes each of these
- * misses the caches, one after the other: samples wait in a short queue, and each new one takes
- * those before it a step further, while what their next step reads is fetched.
+ * probe, and for a stack that is known nothing else. Two things make it fast. A chain of addresses
+ * that was seen a moment ago is found as it is (the usual case where few processes run the same
+ * code for long). Where there are many stacks and processes each step misses the caches: samples
+ * wait in a short queue, and each new one takes those before it a step further, while what their
+ * next step reads is fetched.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,11 +17,37 @@
 enum { LOCATE = 3, FETCH_PLACES = 5, FINISH = 7, FETCH_ENTRY = 11, FETCH_CHAIN = 15, COUNT = 19 };
 enum { QUEUE_CNT = 32, SHORT_CNT = 120 };
 
+/* Chains seen lately; when few of a try are seen again, a pause. */
+enum {
+	RECENT_SLOTS = 2048,
+	RECENT_IPS = 64,
+	TRY_CNT = 4096,
+	TRY_MIN_HITS = 2048,
+	PAUSE_CNT = 32768
+};
+
+/* A chain as recorded, and where it was counted. Invariant: what is told apart is in key. */
+struct recent {
+	struct recent_key {
+		const char *comm;
+		uint64_t epoch_ns;
+		uint32_t space, tid, label;
+		uint16_t event, ip_cnt;
+		uint64_t cpumode;
+	} key;
+	uint32_t stack_plus1; /* 0: not counted yet */
+	uint32_t turn;	      /* of the slot: how many chains it has held */
+	uint64_t ips[RECENT_IPS];
+};
+_Static_assert(sizeof(struct recent_key) == 40, "compared as bytes");
+
 struct waiting {
 	struct pa_stack_key key;
 	struct pa_place_context context;
 	uint64_t hash, period;
 	uint32_t cnt;
+	struct recent *recent; /* its slot, if recent_turn is still the slot's turn; or NULL */
+	uint32_t recent_turn;
 	struct pa_place_step *steps; /* short_steps or long_steps; NULL: nobody waits here */
 	uint32_t *places;	     /* short_places or long_places */
 	struct pa_place_step short_steps[SHORT_CNT];
@@ -33,6 +61,8 @@ struct pa_stack_queue {
 	/* a chain that is too long for the queue waits alone */
 	struct pa_place_step *long_steps;
 	uint32_t *long_places;
+	struct recent *recent; /* RECENT_SLOTS */
+	unsigned try_cnt, hit_cnt, pause_cnt;
 };
 _Static_assert((int)QUEUE_CNT > (int)COUNT, "the queue is longer than a sample's way");
 
@@ -72,7 +102,7 @@ static int add_new(struct pa_session *s, const struct waiting *w)
 	return 0;
 }
 
-static int count(struct pa_session *s, const struct waiting *w)
+static int count_stack(struct pa_session *s, const struct waiting *w)
 {
 	uint32_t pos = pa_index__start(&s->stack_table, w->hash), i;
 
@@ -87,6 +117,15 @@ static int count(struct pa_session *s, const struct waiting *w)
 		return 0;
 	}
 	return add_new(s, w);
+}
+
+static int count(struct pa_session *s, const struct waiting *w)
+{
+	int err = count_stack(s, w);
+
+	if (!err && w->recent && w->recent->turn == w->recent_turn)
+		w->recent->stack_plus1 = s->last_stack + 1;
+	return err;
 }
 
 static int finish(struct pa_session *s, struct waiting *w)
@@ -199,8 +238,59 @@ static struct pa_stack_queue *get_queue(struct pa_session *s)
 		return NULL;
 	q->long_steps = malloc(PA_CHAIN_MAX * sizeof(*q->long_steps));
 	q->long_places = malloc(PA_CHAIN_MAX * sizeof(*q->long_places));
+	q->recent = calloc(RECENT_SLOTS, sizeof(*q->recent));
 	s->stack_queue = q;
-	return q->long_steps && q->long_places ? q : NULL;
+	return q->long_steps && q->long_places && q->recent ? q : NULL;
+}
+
+/* Is it worth while to look among the recent chains? */
+static bool tries_recent(struct pa_stack_queue *q)
+{
+	if (q->pause_cnt) {
+		q->pause_cnt--;
+		return false;
+	}
+	if (q->try_cnt < TRY_CNT)
+		return true;
+	if (q->hit_cnt < TRY_MIN_HITS)
+		q->pause_cnt = PAUSE_CNT;
+	q->try_cnt = q->hit_cnt = 0;
+	return !q->pause_cnt;
+}
+
+/* The slot of a chain, new unless it is known. *entry: where it was counted, else NULL. */
+static struct recent *find_recent(struct pa_session *s, const struct pa_stack_key *key,
+				  const struct pa_place_context *context,
+				  const struct pd_sample *sample, struct pa_stack_entry **entry)
+{
+	struct pa_stack_queue *q = s->stack_queue;
+	const struct recent_key want = {
+		.comm = key->comm,
+		.epoch_ns = context->epoch_ns,
+		.space = context->space,
+		.tid = key->tid,
+		.label = key->label,
+		.event = key->event,
+		.ip_cnt = sample->ip_cnt,
+		.cpumode = sample->cpumode,
+	};
+	size_t bytes = sample->ip_cnt * sizeof(*sample->ips);
+	uint64_t hash = pa_hash_words(sample->ips, sample->ip_cnt,
+				      pa_hash_words(&want, sizeof(want) / 8, s->seed));
+	struct recent *r = &q->recent[hash % RECENT_SLOTS];
+
+	q->try_cnt++;
+	if (!memcmp(&r->key, &want, sizeof(want)) && !memcmp(r->ips, sample->ips, bytes)) {
+		*entry = r->stack_plus1 ? &s->stacks[r->stack_plus1 - 1] : NULL;
+		q->hit_cnt += *entry != NULL;
+		return r;
+	}
+	r->key = want;
+	memcpy(r->ips, sample->ips, bytes);
+	r->stack_plus1 = 0;
+	r->turn++;
+	*entry = NULL;
+	return r;
 }
 
 int pa_stacks__add(struct pa_session *s, const struct pa_stack_key *key,
@@ -208,6 +298,8 @@ int pa_stacks__add(struct pa_session *s, const struct pa_stack_key *key,
 {
 	struct pa_stack_queue *q = get_queue(s);
 	bool is_long = sample->ip_cnt > SHORT_CNT;
+	struct pa_stack_entry *entry = NULL;
+	struct recent *recent = NULL;
 	struct waiting *w;
 	uint32_t kernel_cnt;
 	ssize_t cnt;
@@ -215,7 +307,17 @@ int pa_stacks__add(struct pa_session *s, const struct pa_stack_key *key,
 
 	if (!q || sample->ip_cnt > PA_CHAIN_MAX)
 		return -ENOMEM;
+	/* with off_cpu the last stack that was counted must be the last sample's */
+	if (sample->ip_cnt <= RECENT_IPS && !s->opts.off_cpu && tries_recent(q))
+		recent = find_recent(s, key, context, sample, &entry);
+	if (entry) {
+		entry->sample_cnt++;
+		entry->period_sum += sample->period;
+		return 0;
+	}
 	w = &q->samples[q->next % QUEUE_CNT];
+	w->recent = recent;
+	w->recent_turn = recent ? recent->turn : 0;
 	w->key = *key;
 	w->context = *context;
 	w->period = sample->period;
@@ -237,5 +339,6 @@ void pa_stacks__free_queue(struct pa_session *s)
 		return;
 	free(s->stack_queue->long_steps);
 	free(s->stack_queue->long_places);
+	free(s->stack_queue->recent);
 	free(s->stack_queue);
 }
