@@ -260,56 +260,144 @@ int pprof__add_location(struct pprof_profile *p, uint64_t mapping_id, uint64_t a
 	return err;
 }
 
-static int intern_labels(struct pprof_profile *p, const struct pprof_label *labels, size_t cnt,
-			 Perftools__Profiles__Label *msgs)
+int pprof__string(struct pprof_profile *p, const char *text, int64_t *id)
+{
+	return pprof_strtab__id(&p->strtab, text, id);
+}
+
+/* A label's fields, as numbers. */
+struct label_ids {
+	int64_t key, str, num, num_unit;
+};
+
+static int intern_label(struct pprof_profile *p, const struct pprof_label *label,
+			struct label_ids *out)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < cnt && !err; i++) {
-		perftools__profiles__label__init(&msgs[i]);
-		err = pprof_strtab__id(&p->strtab, labels[i].key, &msgs[i].key);
-		if (err)
-			break;
-		if (labels[i].str) {
-			err = pprof_strtab__id(&p->strtab, labels[i].str, &msgs[i].str);
-			continue;
-		}
-		msgs[i].num = labels[i].num;
-		err = pprof_strtab__id(&p->strtab, labels[i].num_unit, &msgs[i].num_unit);
-	}
-	return err;
+	*out = (struct label_ids){.key = label->key_id, .str = label->str_id};
+	if (!out->key)
+		err = pprof_strtab__id(&p->strtab, label->key, &out->key);
+	if (!err && !out->str && label->str)
+		err = pprof_strtab__id(&p->strtab, label->str, &out->str);
+	if (err || out->str || label->str)
+		return err;
+	out->num = label->num;
+	return label->num_unit ? pprof_strtab__id(&p->strtab, label->num_unit, &out->num_unit) : 0;
+}
+
+/* Samples are most of a profile: they are packed here, without a message in between. The rules
+ * are protobuf's: a field is number << 3 | type, then for type 0 a varint, for type 2 a length
+ * and bytes; zeros are left out. */
+enum { SAMPLE_LOCATION_ID = 1, SAMPLE_VALUE = 2, SAMPLE_LABEL = 3, PROFILE_SAMPLE = 2 };
+enum { LABEL_KEY = 1, LABEL_STR = 2, LABEL_NUM = 3, LABEL_NUM_UNIT = 4 };
+enum { TYPE_VARINT = 0, TYPE_BYTES = 2, VARINT_MAX_BYTES = 10 };
+
+static size_t varint_bytes(uint64_t v)
+{
+	return (63 - __builtin_clzll(v | 1)) / 7 + 1;
+}
+
+static uint8_t *put_varint(uint8_t *p, uint64_t v)
+{
+	for (; v >= 0x80; v >>= 7)
+		*p++ = v | 0x80;
+	*p++ = v;
+	return p;
+}
+
+static size_t field_bytes(uint64_t v)
+{
+	return v ? 1 + varint_bytes(v) : 0;
+}
+
+static uint8_t *put_field(uint8_t *p, unsigned number, uint64_t v)
+{
+	if (!v)
+		return p;
+	*p++ = number << 3 | TYPE_VARINT;
+	return put_varint(p, v);
+}
+
+static uint8_t *put_length(uint8_t *p, unsigned number, size_t bytes)
+{
+	*p++ = number << 3 | TYPE_BYTES;
+	return put_varint(p, bytes);
+}
+
+/* Numbers as one packed field. */
+static size_t packed_bytes(const uint64_t *v, size_t cnt)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < cnt; i++)
+		bytes += varint_bytes(v[i]);
+	return bytes;
+}
+
+static uint8_t *put_packed(uint8_t *p, unsigned number, const uint64_t *v, size_t cnt, size_t bytes)
+{
+	if (!cnt)
+		return p;
+	p = put_length(p, number, bytes);
+	for (size_t i = 0; i < cnt; i++)
+		p = put_varint(p, v[i]);
+	return p;
+}
+
+static size_t label_bytes(const struct label_ids *l)
+{
+	return field_bytes(l->key) + field_bytes(l->str) + field_bytes(l->num) +
+	       field_bytes(l->num_unit);
+}
+
+static uint8_t *put_label(uint8_t *p, const struct label_ids *l)
+{
+	p = put_length(p, SAMPLE_LABEL, label_bytes(l));
+	p = put_field(p, LABEL_KEY, l->key);
+	p = put_field(p, LABEL_STR, l->str);
+	p = put_field(p, LABEL_NUM, l->num);
+	return put_field(p, LABEL_NUM_UNIT, l->num_unit);
 }
 
 int pprof__add_sample(struct pprof_profile *p, const uint64_t *location_ids, size_t location_cnt,
 		      const int64_t *values, const struct pprof_label *labels, size_t label_cnt)
 {
-	Perftools__Profiles__Profile piece = PERFTOOLS__PROFILES__PROFILE__INIT;
-	Perftools__Profiles__Sample sample = PERFTOOLS__PROFILES__SAMPLE__INIT, *samples = &sample;
-	Perftools__Profiles__Label *msgs;
-	void **ptrs = NULL;
-	int err;
+	const uint64_t *numbers = (const uint64_t *)values;
+	size_t id_bytes, value_bytes, bytes = 0;
+	struct label_ids *ids;
+	void **unused;
+	uint8_t *to;
+	int err = 0;
 
 	if (location_cnt > MAX_ENTRIES || label_cnt > MAX_ENTRIES)
 		return -EINVAL;
 	for (size_t i = 0; i < location_cnt; i++)
 		if (!location_ids[i] || location_ids[i] > p->location_cnt)
 			return -EINVAL;
-	msgs = label_cnt ? scratch(p, label_cnt, sizeof(*msgs), &ptrs) : NULL;
-	if (label_cnt && !msgs)
+	ids = scratch(p, label_cnt + 1, sizeof(*ids), &unused);
+	if (!ids)
 		return -ENOMEM;
-	err = intern_labels(p, labels, label_cnt, msgs);
+	for (size_t i = 0; !err && i < label_cnt; i++) {
+		err = intern_label(p, &labels[i], &ids[i]);
+		bytes += 1 + varint_bytes(label_bytes(&ids[i])) + label_bytes(&ids[i]);
+	}
+	id_bytes = packed_bytes(location_ids, location_cnt);
+	value_bytes = packed_bytes(numbers, p->type_cnt);
+	if (location_cnt)
+		bytes += 1 + varint_bytes(id_bytes) + id_bytes;
+	bytes += 1 + varint_bytes(value_bytes) + value_bytes;
+	if (!err)
+		err = pprof_buf__reserve(&p->samples, bytes + 1 + VARINT_MAX_BYTES);
 	if (err)
 		return err;
-	/* protobuf-c's messages are not const, but packing only reads them. */
-	sample.location_id = (uint64_t *)location_ids;
-	sample.n_location_id = location_cnt;
-	sample.value = (int64_t *)values;
-	sample.n_value = p->type_cnt;
-	sample.label = (Perftools__Profiles__Label **)ptrs;
-	sample.n_label = label_cnt;
-	piece.sample = &samples;
-	piece.n_sample = 1;
-	return pprof_buf__pack(&p->samples, &piece);
+	to = put_length(p->samples.data + p->samples.bytes, PROFILE_SAMPLE, bytes);
+	to = put_packed(to, SAMPLE_LOCATION_ID, location_ids, location_cnt, id_bytes);
+	to = put_packed(to, SAMPLE_VALUE, numbers, p->type_cnt, value_bytes);
+	for (size_t i = 0; i < label_cnt; i++)
+		to = put_label(to, &ids[i]);
+	p->samples.bytes = to - p->samples.data;
+	return 0;
 }
 
 static int pack_mappings(const struct pprof_profile *p, struct pprof_buf *out)

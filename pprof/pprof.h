@@ -49,12 +49,14 @@ struct pprof_line {
 	int64_t line; /* 0: unknown */
 };
 
-/** A label of a sample. str NULL: numeric. */
+/** A label of a sample. str NULL and str_id 0: numeric. Texts that many samples have are better
+ *  given by their ids, which pprof__string gives out: then key, str are not looked at. */
 struct pprof_label {
 	const char *key;
 	const char *str;
 	int64_t num;
 	const char *num_unit; /* NULL: none */
+	int64_t key_id, str_id;
 };
 
 /** @param types     value types of each sample, in order (>= 1); copied
@@ -67,6 +69,10 @@ void pprof__set_time(struct pprof_profile *p, int64_t time_ns, int64_t duration_
 int pprof__set_period(struct pprof_profile *p, struct pprof_value_type type, int64_t period);
 int pprof__set_default_sample_type(struct pprof_profile *p, const char *type);
 int pprof__add_comment(struct pprof_profile *p, const char *comment);
+
+/** Id of a text, for labels. "" has id 0, which can't stand for it there.
+ *  @return 0, -ENOMEM */
+int pprof__string(struct pprof_profile *p, const char *text, int64_t *id);
 
 /** Add a mapping / function / location. All strings are copied.
  *  @param id  set to the new id (>= 1)

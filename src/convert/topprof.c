@@ -46,9 +46,13 @@ struct sample {
 	int64_t *values;
 };
 
+/* Of a location without an address: frames at other addresses may be the same location, so that
+ * different stacks become one sample. */
+#define IS_SHARED (1u << 31)
+
 struct session_part {
 	const struct pa_session *s;
-	uint32_t *locations; /* by frame index; 0: not added yet */
+	uint32_t *locations; /* by frame index, maybe with IS_SHARED; 0: not added yet */
 	uint32_t *mappings;  /* by index of pa_map_info: index + 1 */
 };
 
@@ -71,6 +75,9 @@ struct builder {
 	size_t sample_cnt, sample_cap;
 	struct pa_index sample_table;
 	struct pa_pool pool;
+	bool is_merging; /* any stack may be another's sample, too */
+	int64_t pid_id, tid_id, comm_id, last_comm_id;
+	const char *last_comm;
 	struct pprof_line *lines; /* of the location at hand */
 	size_t line_cap;
 	struct pa_strings names; /* made-up names: "0x401000" */
@@ -116,35 +123,43 @@ static uint32_t find_mapping(struct builder *b, const struct session_part *part,
 	return b->mapping_cnt;
 }
 
-/* Find the mappings of a session and how many frames, weighted by samples, lie in each. */
+/* How many samples each frame of a session is in. */
+static void weigh_frames(const struct pa_session *s, uint64_t *weights)
+{
+	struct pa_stack stack;
+
+	for (size_t i = 0; i < pa_session__stack_cnt(s); i++) {
+		pa_session__stack(s, i, &stack);
+		for (size_t k = 0; k < stack.frame_cnt; k++)
+			weights[stack.frames[k]] += stack.sample_cnt;
+	}
+}
+
+/* Find the mappings of a session that samples are in, and how many. */
 static int collect_mappings(struct builder *b, struct session_part *part)
 {
 	const struct pa_session *s = part->s;
-	uint64_t *weights = calloc(s->info_cnt + 1, sizeof(*weights));
-	struct pa_stack stack;
+	size_t frame_cnt = pa_session__frame_cnt(s);
+	uint64_t *weights = calloc(frame_cnt + 1, sizeof(*weights));
 	int err = 0;
 
 	part->mappings = calloc(s->info_cnt + 1, sizeof(*part->mappings));
+	if (weights)
+		weigh_frames(s, weights);
 	if (!weights || !part->mappings)
 		err = -ENOMEM;
-	for (size_t i = 0; !err && i < pa_session__stack_cnt(s); i++) {
-		pa_session__stack(s, i, &stack);
-		for (size_t k = 0; k < stack.frame_cnt; k++) {
-			const struct pa_map_info *info = pa_session__frame(s, stack.frames[k])->map;
+	for (size_t i = 0; !err && i < frame_cnt; i++) {
+		const struct pa_map_info *info = pa_session__frame(s, i)->map;
 
-			if (!info)
-				continue;
-			weights[info->index] += stack.sample_cnt;
-			if (part->mappings[info->index])
-				continue;
+		if (!info || !weights[i])
+			continue;
+		if (!part->mappings[info->index])
 			part->mappings[info->index] = find_mapping(b, part, info);
-			if (!part->mappings[info->index])
-				err = -ENOMEM;
-		}
+		if (!part->mappings[info->index])
+			err = -ENOMEM;
+		else
+			b->mappings[part->mappings[info->index] - 1].weight += weights[i];
 	}
-	for (size_t i = 0; !err && i < s->info_cnt; i++)
-		if (part->mappings[i])
-			b->mappings[part->mappings[i] - 1].weight += weights[i];
 	free(weights);
 	return err;
 }
@@ -278,7 +293,7 @@ static int put_location(struct builder *b, uint32_t mapping, uint64_t address,
 	*out = location.id;
 	if (err)
 		return err;
-	if (location.id > UINT32_MAX)
+	if (location.id >= IS_SHARED)
 		return -E2BIG;
 	if (pa_array_grow(&b->locations, b->location_cnt, &b->location_cap,
 			  sizeof(*b->locations)) ||
@@ -363,8 +378,8 @@ static int add_location(struct builder *b, const struct session_part *part, uint
 	if (!b->functions[i].location_id)
 		err = pprof__add_location(b->profile, b->mappings[mapping - 1].id, 0, b->lines, cnt,
 					  &b->functions[i].location_id);
-	*out = b->functions[i].location_id;
-	return err;
+	*out = b->functions[i].location_id | IS_SHARED;
+	return err || b->functions[i].location_id < IS_SHARED ? err : -E2BIG;
 }
 
 /* ---- samples --------------------------------------------------------------------------------- */
@@ -416,51 +431,24 @@ static struct sample *get_sample(struct builder *b, const struct sample *want)
 	return &b->samples[b->sample_cnt++];
 }
 
-static int take_stack(struct builder *b, size_t part, const struct pa_stack *stack)
-{
-	unsigned labels = b->opts->labels;
-	struct sample want = {
-		.id_cnt = stack->frame_cnt,
-		.pid = labels & PA_LABEL_PID ? stack->pid : 0,
-		.tid = labels & PA_LABEL_TID ? stack->tid : 0,
-		.comm = labels & PA_LABEL_COMM ? stack->comm : "",
-		.labels = stack->labels,
-		.label_cnt = stack->label_cnt,
-	};
-	struct sample *sample;
-
-	while (stack->frame_cnt > b->id_cap)
-		if (pa_array_grow(&b->ids, b->id_cap, &b->id_cap, sizeof(*b->ids)))
-			return -ENOMEM;
-	for (size_t i = 0; i < stack->frame_cnt; i++) {
-		uint32_t *id = &b->parts[part].locations[stack->frames[i]];
-		int err = *id ? 0 : add_location(b, &b->parts[part], stack->frames[i], id);
-
-		if (err)
-			return err;
-		b->ids[i] = *id;
-	}
-	want.ids = b->ids;
-	sample = get_sample(b, &want);
-	if (!sample)
-		return -ENOMEM;
-	pa_pprof_types__add(&b->types, part, stack, sample->values);
-	return 0;
-}
-
 static int write_sample(struct builder *b, const struct sample *sample)
 {
 	struct pprof_label labels[3 + PA_LABELS_MAX];
 	size_t label_cnt = 0;
+	int err = 0;
 
 	if (b->opts->labels & PA_LABEL_PID)
 		labels[label_cnt++] =
-			(struct pprof_label){.key = "pid", .num = (int32_t)sample->pid};
+			(struct pprof_label){.key_id = b->pid_id, .num = (int32_t)sample->pid};
 	if (b->opts->labels & PA_LABEL_TID)
 		labels[label_cnt++] =
-			(struct pprof_label){.key = "tid", .num = (int32_t)sample->tid};
+			(struct pprof_label){.key_id = b->tid_id, .num = (int32_t)sample->tid};
+	if (b->last_comm != sample->comm)
+		err = pprof__string(b->profile, sample->comm, &b->last_comm_id);
+	b->last_comm = sample->comm;
 	if (b->opts->labels & PA_LABEL_COMM)
-		labels[label_cnt++] = (struct pprof_label){.key = "comm", .str = sample->comm};
+		labels[label_cnt++] = (struct pprof_label){
+			.key_id = b->comm_id, .str = sample->comm, .str_id = b->last_comm_id};
 	for (size_t i = 0; i < sample->label_cnt; i++)
 		labels[label_cnt++] = (struct pprof_label){
 			.key = sample->labels[i].key,
@@ -474,8 +462,61 @@ static int write_sample(struct builder *b, const struct sample *sample)
 			return -ENOMEM;
 	for (size_t i = 0; i < sample->id_cnt; i++)
 		b->wide_ids[i] = sample->ids[i];
-	return pprof__add_sample(b->profile, b->wide_ids, sample->id_cnt, sample->values, labels,
-				 label_cnt);
+	return err ? err
+		   : pprof__add_sample(b->profile, b->wide_ids, sample->id_cnt, sample->values,
+				       labels, label_cnt);
+}
+
+/* The locations of a stack into b->ids. *is_shared: may another stack have the same? */
+static int locate(struct builder *b, size_t part, const struct pa_stack *stack, bool *is_shared)
+{
+	uint32_t all = 0;
+
+	while (stack->frame_cnt > b->id_cap)
+		if (pa_array_grow(&b->ids, b->id_cap, &b->id_cap, sizeof(*b->ids)))
+			return -ENOMEM;
+	for (size_t i = 0; i < stack->frame_cnt; i++) {
+		uint32_t *id = &b->parts[part].locations[stack->frames[i]];
+		int err = *id ? 0 : add_location(b, &b->parts[part], stack->frames[i], id);
+
+		if (err)
+			return err;
+		b->ids[i] = *id & ~IS_SHARED;
+		all |= *id;
+	}
+	*is_shared = b->is_merging || (all & IS_SHARED);
+	return 0;
+}
+
+static int take_stack(struct builder *b, size_t part, const struct pa_stack *stack)
+{
+	unsigned labels = b->opts->labels;
+	struct sample want = {
+		.id_cnt = stack->frame_cnt,
+		.pid = labels & PA_LABEL_PID ? stack->pid : 0,
+		.tid = labels & PA_LABEL_TID ? stack->tid : 0,
+		.comm = labels & PA_LABEL_COMM ? stack->comm : "",
+		.labels = stack->labels,
+		.label_cnt = stack->label_cnt,
+	};
+	int64_t values[2 * PA_COLUMNS_MAX] = {0};
+	struct sample *sample;
+	bool is_shared;
+	int err = locate(b, part, stack, &is_shared);
+
+	if (err)
+		return err;
+	want.ids = b->ids;
+	if (!is_shared) {
+		want.values = values;
+		pa_pprof_types__add(&b->types, part, stack, values);
+		return write_sample(b, &want);
+	}
+	sample = get_sample(b, &want);
+	if (!sample)
+		return -ENOMEM;
+	pa_pprof_types__add(&b->types, part, stack, sample->values);
+	return 0;
 }
 
 /* ---- the profile ----------------------------------------------------------------------------- */
@@ -512,6 +553,14 @@ static int new_profile(struct builder *b)
 		err = pprof__set_period(b->profile, t->period_type, t->period);
 	if (!err)
 		err = pprof__set_default_sample_type(b->profile, t->types[i].type);
+	if (!err)
+		err = pprof__string(b->profile, "pid", &b->pid_id);
+	if (!err)
+		err = pprof__string(b->profile, "tid", &b->tid_id);
+	if (!err)
+		err = pprof__string(b->profile, "comm", &b->comm_id);
+	if (err)
+		return err;
 	pprof__set_time(b->profile, b->opts->time_ns, b->opts->duration_ns);
 	for (i = 0; !err && i < b->opts->tag_cnt; i++)
 		err = pprof__add_comment(b->profile, b->opts->tags[i]);
@@ -536,6 +585,7 @@ static int set_up(struct builder *b, const struct pa_session *const *sessions, s
 					       sizeof(*b->parts[i].locations));
 		err = b->parts[i].locations ? collect_mappings(b, &b->parts[i]) : -ENOMEM;
 	}
+	b->is_merging = cnt > 1 || b->types.column_cnt > 1;
 	return err;
 }
 

@@ -18,9 +18,6 @@ RAW = """\
           1   10101010: 5 6 7 3 
                 comm:[wor;ker]
                 pid:[100] tid:[101]
-          1   10101010: 8 3 
-                comm:[my app]
-                pid:[100] tid:[100]
           1   10101010: 9 10 3 
                 comm:[my app]
                 pid:[100] tid:[100]
@@ -33,6 +30,9 @@ RAW = """\
           1   10101010: 10 
                 comm:[:300]
                 pid:[300] tid:[300]
+          1   10101010: 8 3 
+                comm:[my app]
+                pid:[100] tid:[100]
 Locations
      1: 0x1230 M=1 (anonymous namespace)::leaf<a;b>() /src/app.c:30:0 s=30
      2: 0x1125 M=1 ns::work(int, char const*) /src/app.c:20:0 s=20
