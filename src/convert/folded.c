@@ -32,6 +32,15 @@ struct folder {
 	uint32_t *of_frame[2];
 	uint32_t *lists;
 	size_t list_cnt, list_cap;
+	/* names of symbols: many places are in one function */
+	struct named_symbol {
+		const struct pa_symbol *sym;
+		uint32_t name;
+		bool is_java;
+	} * symbols;
+	size_t symbol_cnt, symbol_cap;
+	struct pa_index symbol_table;
+	uint32_t *ranks; /* of names, in the order of lines */
 	struct line *lines;
 	size_t line_cnt, line_cap;
 	struct pa_index line_table;
@@ -164,12 +173,29 @@ static const char *note_of(const struct pa_frame *frame)
 						   : "";
 }
 
+static uint32_t symbol_name(struct folder *f, const struct pa_frame *frame, bool is_java)
+{
+	uint64_t hash = pa_mix(f->seed ^ (uintptr_t)frame->sym, 0x9e3779b97f4a7c15ULL ^ is_java);
+	uint32_t pos = pa_index__start(&f->symbol_table, hash), i;
+
+	while ((i = pa_index__next(&f->symbol_table, hash, &pos)) != PA_NONE)
+		if (f->symbols[i].sym == frame->sym && f->symbols[i].is_java == is_java)
+			return f->symbols[i].name;
+	i = name_number(f, frame->sym->name, note_of(frame), is_java);
+	if (i == PA_NONE ||
+	    pa_array_grow(&f->symbols, f->symbol_cnt, &f->symbol_cap, sizeof(*f->symbols)) ||
+	    pa_index__add(&f->symbol_table, hash, f->symbol_cnt))
+		return PA_NONE;
+	f->symbols[f->symbol_cnt++] = (struct named_symbol){frame->sym, i, is_java};
+	return i;
+}
+
 static uint32_t frame_name(struct folder *f, const struct pa_frame *frame, bool is_java)
 {
 	char unknown[4096];
 
 	if (frame->sym)
-		return name_number(f, frame->sym->name, note_of(frame), is_java);
+		return symbol_name(f, frame, is_java);
 	unknown_name(f, frame, unknown, sizeof(unknown));
 	return name_number(f, unknown, note_of(frame), is_java);
 }
@@ -294,29 +320,76 @@ static int fold(struct folder *f, const struct pa_stack *stack)
 				      f->periods ? stack->period_sum : stack->sample_cnt);
 }
 
+/* Names as they stand in the middle of a line, a ';' behind them. */
+static int compare_names(const void *a, const void *b, void *ctx)
+{
+	const struct folder *f = ctx;
+	const unsigned char *s = (const unsigned char *)f->names.strs[*(const uint32_t *)a];
+	const unsigned char *t = (const unsigned char *)f->names.strs[*(const uint32_t *)b];
+
+	while (*s && *s == *t) {
+		s++;
+		t++;
+	}
+	return (*s ? *s : ';') - (*t ? *t : ';');
+}
+
+/* Number the names in their order: lines then are compared number by number. */
+static int rank_names(struct folder *f)
+{
+	uint32_t *order = malloc((f->names.cnt + 1) * sizeof(*order));
+
+	f->ranks = malloc((f->names.cnt + 1) * sizeof(*f->ranks));
+	if (!order || !f->ranks) {
+		free(order);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < f->names.cnt; i++)
+		order[i] = i;
+	qsort_r(order, f->names.cnt, sizeof(*order), compare_names, f);
+	for (size_t i = 0; i < f->names.cnt; i++)
+		f->ranks[order[i]] = i;
+	free(order);
+	return 0;
+}
+
 /* The order of the lines' text, byte by byte. Names hold no ';', so the first names that differ
- * decide, the separator included. */
+ * decide; at a line's end there is no ';'. */
 static int compare_lines(const void *a, const void *b, void *ctx)
 {
 	const struct line *x = a, *y = b;
 	const struct folder *f = ctx;
 	const unsigned char *s, *t;
-	unsigned char c, d;
 	uint32_t i = 0;
 
 	while (i < x->name_cnt && i < y->name_cnt && x->names[i] == y->names[i])
 		i++;
 	if (i == x->name_cnt || i == y->name_cnt)
 		return (x->name_cnt > y->name_cnt) - (x->name_cnt < y->name_cnt);
+	if (i + 1 < x->name_cnt && i + 1 < y->name_cnt)
+		return f->ranks[x->names[i]] < f->ranks[y->names[i]] ? -1 : 1;
 	s = (const unsigned char *)f->names.strs[x->names[i]];
 	t = (const unsigned char *)f->names.strs[y->names[i]];
 	while (*s && *s == *t) {
 		s++;
 		t++;
 	}
-	c = *s ? *s : i + 1 < x->name_cnt ? ';' : 0;
-	d = *t ? *t : i + 1 < y->name_cnt ? ';' : 0;
-	return c - d;
+	return (*s		      ? *s
+		: i + 1 < x->name_cnt ? ';'
+				      : 0) -
+	       (*t		      ? *t
+		: i + 1 < y->name_cnt ? ';'
+				      : 0);
+}
+
+/* Lines differ, so no two of them compare as equal. */
+static int sort_lines(struct folder *f)
+{
+	int err = rank_names(f);
+
+	if (!err && f->line_cnt)
+		qsort_r(f->lines, f->line_cnt, sizeof(*f->lines), compare_lines, f);
+	return err;
 }
 
 static int write_lines(const struct folder *f, FILE *out)
@@ -369,8 +442,8 @@ int pa_folded__write(const struct pa_session *const *sessions, size_t cnt,
 	f.seed = f.names.seed = sessions[0]->seed;
 	for (size_t i = 0; !err && i < cnt; i++)
 		err = fold_session(&f, sessions[i]);
-	if (!err && f.line_cnt)
-		qsort_r(f.lines, f.line_cnt, sizeof(*f.lines), compare_lines, &f);
+	if (!err)
+		err = sort_lines(&f);
 	if (!err)
 		err = write_lines(&f, out);
 	free(f.lines);
@@ -379,6 +452,9 @@ int pa_folded__write(const struct pa_session *const *sessions, size_t cnt,
 	pa_strings__free(&f.names);
 	free(f.stack);
 	free(f.lists);
+	free(f.ranks);
+	pa_index__free(&f.symbol_table);
+	free(f.symbols);
 	free(f.buf);
 	return err;
 }
