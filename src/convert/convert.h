@@ -78,7 +78,7 @@ struct pa_session_stats {
 	uint64_t lost_cnt;     /* what LOST_SAMPLES (else LOST) records say */
 	uint64_t throttle_cnt; /* times that the kernel stopped an event for being too fast */
 	uint64_t malformed_cnt, unknown_event_cnt;
-	uint64_t dropped_cnt; /* names and mappings beyond what one process may have */
+	uint64_t dropped_cnt;	    /* names and mappings beyond what one process may have */
 	uint64_t stack_cnt;	    /* distinct */
 	uint64_t off_cnt;	    /* off_cpu: times that a thread was switched out */
 	uint64_t unpaired_cnt;	    /* of these, not switched in again: left out */

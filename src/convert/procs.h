@@ -24,8 +24,8 @@ struct pa_procs {
 	struct pa_strings strings; /* comms and paths */
 	struct pa_pool pool;	   /* pieces */
 	uint64_t dropped_map_cnt;
-	uint64_t dropped_late_cnt; /* names and spaces from before many that are known */
-	uint64_t moved_cnt;	   /* entries that late ones displaced */
+	uint64_t dropped_late_cnt;	 /* names and spaces from before many that are known */
+	uint64_t moved_cnt;		 /* entries that late ones displaced */
 	uint32_t last_proc, last_thread; /* of the last question: samples come in runs */
 };
 
