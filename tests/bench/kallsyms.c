@@ -15,7 +15,7 @@
 
 #include "symbolize/internal.h"
 
-enum { LOOKUPS = 1 << 20, ROUNDS_MAX = 1000 };
+enum { LOOKUPS = 1 << 20, OFFSETS = 1 << 16, ROUNDS_MAX = 1000 };
 
 struct text {
 	char *data;
@@ -91,11 +91,33 @@ static void bench_parse(const struct text *t, double *values, size_t rounds)
 	print_median("parse_ns_per_line", values, rounds);
 }
 
-/* Random addresses over the kernel's text, which is the table's first region. */
+/* Somewhere in each of randomly chosen functions of the kernel itself, as offsets from the first:
+ * a small array, so that it is the table that has to come from memory. */
+static uint32_t *some_offsets(const struct pa_kallsyms *k)
+{
+	uint32_t *offsets = malloc(OFFSETS * sizeof(*offsets));
+	size_t end = k->cells[k->regions[0].cell_cnt];
+	uint64_t seed = 1;
+
+	check(offsets, "allocate");
+	for (size_t i = 0; i < OFFSETS; i++) {
+		const char *name, *module;
+		uint64_t start, bytes;
+		size_t at;
+
+		seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+		at = (seed >> 33) % (end - 1);
+		pa_kallsyms__entry(k, at, &name, &module, &start, &bytes);
+		bytes = bytes < 4096 ? bytes : 4096;
+		offsets[i] = (uint32_t)(start - k->syms[0].addr + (seed >> 20) % (bytes + 1));
+	}
+	return offsets;
+}
+
 static void bench_lookup(const struct pa_kallsyms *k, double *values, size_t rounds)
 {
-	size_t end = k->cells[k->regions[0].cell_cnt];
-	uint64_t base = k->syms[0].addr, span = k->syms[end - 1].addr - base, seed = 1, sum = 0;
+	uint32_t *offsets = some_offsets(k);
+	uint64_t base = k->syms[0].addr, sum = 0;
 
 	for (size_t i = 0; i < rounds; i++) {
 		double start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -104,9 +126,8 @@ static void bench_lookup(const struct pa_kallsyms *k, double *values, size_t rou
 			const char *name, *module;
 			uint64_t at, bytes;
 
-			seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-			if (pa_kallsyms__lookup(k, base + ((seed >> 32) * span >> 32), &name,
-						&module, &at, &bytes))
+			if (pa_kallsyms__lookup(k, base + offsets[j % OFFSETS], &name, &module, &at,
+						&bytes))
 				continue;
 			sum += at + bytes + (uintptr_t)name + (uintptr_t)module;
 		}
@@ -114,6 +135,7 @@ static void bench_lookup(const struct pa_kallsyms *k, double *values, size_t rou
 	}
 	print_median("lookup_ns", values, rounds);
 	fprintf(stderr, "(sum of what was found: %llx)\n", (unsigned long long)sum);
+	free(offsets);
 }
 
 static double load_ns(const char *path)
