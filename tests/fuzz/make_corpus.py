@@ -191,6 +191,18 @@ def elf(tmp):
     return elves(tmp)[0]
 
 
+def decl(tmp):
+    """DWARF 4 and 5, their directory's name replaced."""
+    (tmp / "a.c").write_text(SOURCE)
+    seeds = {}
+    for version in ("4", "5"):
+        run(["gcc", "-o", "out", "a.c", "-O1", "-shared", "-nostdlib", "-fPIC", f"-gdwarf-{version}",
+             "-Wl,-z,noseparate-code", "-Wl,--build-id=none"], cwd=tmp)
+        here = str(tmp).encode()
+        seeds[f"dwarf{version}"] = (tmp / "out").read_bytes().replace(here, b"/" * len(here))
+    return seeds
+
+
 def debugdata(tmp):
     return {"xz": elves(tmp)[1], "lies": lzma.compress(bytes(1 << 20))}
 
@@ -264,7 +276,7 @@ def folded(_tmp):
 
 
 TARGETS = {
-    "reader": perfdata, "elf": elf, "debugdata": debugdata,
+    "reader": perfdata, "elf": elf, "decl": decl, "debugdata": debugdata,
     "buildid": buildid, "saved": saved, "perfmap": perfmap, "jitname": jitname,
     "demangle": demangle, "kallsyms": kallsyms, "kallcache": kallcache, "folded": folded,
 }
