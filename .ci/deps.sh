@@ -53,6 +53,7 @@ check_packages() {
 	dwz dwz                         # DWARF shared among files
 	gdb gdb                         # reference stacks
 	valgrind valgrind
+	libdebuginfod1                  # asked from tests' own servers
 	strace strace                   # counts system calls, makes some fail
 	clang-format clang-format       # make check-format
 	man-db man                      # man pages are checked for warnings

@@ -72,8 +72,36 @@ static struct pa_input *read_input(const struct tool_files *files, size_t i)
 	return NULL;
 }
 
-static int read_range(const struct tool_files *files, size_t first, size_t cnt,
-		      struct tool_inputs *out)
+/* Servers that can't be asked are no reason not to convert. */
+static void start_debuginfod(struct tool_files *files)
+{
+	int err = 0;
+
+	if (files->debuginfod && !files->opts.search.debuginfod)
+		err = pa_debuginfod__new(files->debuginfod_s, &files->opts.search.debuginfod);
+	if (err)
+		tool_message("debuginfod", "not asked: %s",
+			     err == -EDESTADDRREQ ? "DEBUGINFOD_URLS is not set"
+			     : err == -ENOSYS	  ? "libdebuginfod.so.1 is not installed"
+						  : strerror(-err));
+}
+
+/* Say what the servers could not give in time. */
+static void judge_debuginfod(const struct tool_files *files)
+{
+	struct pa_debuginfod_stats stats;
+
+	if (!files->opts.search.debuginfod)
+		return;
+	pa_debuginfod__stats(files->opts.search.debuginfod, &stats);
+	if (stats.late_cnt)
+		tool_message("debuginfod",
+			     "%llu files were not fetched in time: raise "
+			     "--debuginfod=SECONDS",
+			     (unsigned long long)stats.late_cnt);
+}
+
+static int read_range(struct tool_files *files, size_t first, size_t cnt, struct tool_inputs *out)
 {
 	out->inputs = calloc(cnt, sizeof(*out->inputs));
 	out->sessions = calloc(cnt, sizeof(*out->sessions));
@@ -82,6 +110,7 @@ static int read_range(const struct tool_files *files, size_t first, size_t cnt,
 			     "failed to read: out of memory");
 		return -1;
 	}
+	start_debuginfod(files);
 	while (out->cnt < cnt) {
 		struct pa_input *in = read_input(files, first + out->cnt);
 
@@ -90,15 +119,16 @@ static int read_range(const struct tool_files *files, size_t first, size_t cnt,
 		out->sessions[out->cnt] = pa_input__session(in);
 		out->inputs[out->cnt++] = in;
 	}
+	judge_debuginfod(files);
 	return 0;
 }
 
-int tool_read_all(const struct tool_files *files, struct tool_inputs *out)
+int tool_read_all(struct tool_files *files, struct tool_inputs *out)
 {
 	return read_range(files, 0, files->input_cnt, out);
 }
 
-int tool_read_one(const struct tool_files *files, size_t i, struct tool_inputs *out)
+int tool_read_one(struct tool_files *files, size_t i, struct tool_inputs *out)
 {
 	return read_range(files, i, 1, out);
 }

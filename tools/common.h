@@ -28,6 +28,10 @@ struct tool_files {
 	const char *output; /* "-": standard output */
 	struct pa_filter filter;
 	const char **label_fields; /* NULL-terminated */
+	const char **debug_dirs;   /* NULL-terminated */
+	char *buildid_dir;	   /* the default */
+	bool debuginfod;
+	unsigned debuginfod_s;	   /* 0: the default */
 	struct pa_input_opts opts; /* without warn and ctx */
 };
 
@@ -54,9 +58,9 @@ struct tool_inputs {
 };
 
 /** Read all inputs, or say why not. @return 0, -1 when one failed */
-int tool_read_all(const struct tool_files *files, struct tool_inputs *out);
+int tool_read_all(struct tool_files *files, struct tool_inputs *out);
 /** Read input i alone; to be closed as what tool_read_all gives. */
-int tool_read_one(const struct tool_files *files, size_t i, struct tool_inputs *out);
+int tool_read_one(struct tool_files *files, size_t i, struct tool_inputs *out);
 void tool_inputs_close(struct tool_inputs *in);
 /** Exit status after the output was written with result err; says what failed. A reader that
  *  closed its pipe is told nothing. @param in  NULL: the input was whole */

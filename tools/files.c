@@ -3,6 +3,7 @@
  * files.c - the options that all pa2* commands have: input and output, which samples are wanted.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,15 @@ enum {
 	OPT_NO_SYMBOLS
 };
 enum { OPT_WEIGHT_FIELD = 0x1100, OPT_LABEL_FIELD, OPT_OFF_CPU };
-enum { LABEL_FIELDS_MAX = 16 };
+enum {
+	OPT_SYMFS = 0x1200,
+	OPT_DEBUG_DIR,
+	OPT_BUILDID_DIR,
+	OPT_KALLSYMS,
+	OPT_VMLINUX,
+	OPT_DEBUGINFOD
+};
+enum { LABEL_FIELDS_MAX = 16, SECONDS_MAX = 86400 };
 
 static const struct argp_option options[] = {
 	{"input", 'i', "FILE", 0, "Read FILE, like the argument (default perf.data)", 1},
@@ -44,6 +53,19 @@ static const struct argp_option options[] = {
 	 3},
 	{NULL, 0, NULL, 0, "Symbols:", 4},
 	{"inline", OPT_INLINE, NULL, 0, "Show inlined functions, where debug information tells", 4},
+	{"symfs", OPT_SYMFS, "DIR", 0, "Look for binaries and their debug files below DIR only", 4},
+	{"debug-dir", OPT_DEBUG_DIR, "DIR", 0,
+	 "Look for debug files in DIR (by build-id, and by path); may be repeated (default "
+	 "/usr/lib/debug)",
+	 4},
+	{"buildid-dir", OPT_BUILDID_DIR, "DIR", 0, "perf's build-id cache (default ~/.debug)", 4},
+	{"kallsyms", OPT_KALLSYMS, "FILE", 0, "Name kernel functions from a copy of /proc/kallsyms",
+	 4},
+	{"vmlinux", OPT_VMLINUX, "FILE", 0, "Name kernel functions from the kernel's vmlinux", 4},
+	{"debuginfod", OPT_DEBUGINFOD, "SECONDS", OPTION_ARG_OPTIONAL,
+	 "Ask the servers in DEBUGINFOD_URLS for what is missing, for so long at most (default "
+	 "120)",
+	 4},
 	{"no-symbols", OPT_NO_SYMBOLS, NULL, 0, "Look none up: frames are named after binaries", 4},
 	{0},
 };
@@ -69,6 +91,16 @@ static void add_input(struct tool_files *files, char *arg, struct argp_state *st
 	files->input_given = true;
 }
 
+static unsigned parse_seconds(const char *arg, struct argp_state *state)
+{
+	char *end;
+	unsigned long v = strtoul(arg, &end, 10);
+
+	if (*arg < '0' || *arg > '9' || *end || !v || v > SECONDS_MAX)
+		argp_error(state, "a time limit is 1 to %d seconds: %s", SECONDS_MAX, arg);
+	return v;
+}
+
 static void add_label(struct tool_files *files, const char *arg, struct argp_state *state)
 {
 	size_t cnt = 0;
@@ -83,10 +115,16 @@ static void add_label(struct tool_files *files, const char *arg, struct argp_sta
 
 static int start(struct tool_files *files, const struct argp_state *state)
 {
+	const char *home = getenv("HOME");
+
 	files->inputs = calloc(state->argc + 1, sizeof(*files->inputs));
 	files->label_fields = calloc(LABEL_FIELDS_MAX + 1, sizeof(*files->label_fields));
-	if (!files->inputs || !files->label_fields)
+	files->debug_dirs = calloc(state->argc + 1, sizeof(*files->debug_dirs));
+	if (!files->inputs || !files->label_fields || !files->debug_dirs)
 		return ENOMEM;
+	if (home && *home && asprintf(&files->buildid_dir, "%s/.debug", home) < 0)
+		return ENOMEM;
+	files->opts.search.buildid_dir = files->buildid_dir;
 	files->opts.label_fields = files->label_fields;
 	files->inputs[0] = "perf.data";
 	files->input_cnt = 1;
@@ -94,6 +132,69 @@ static int start(struct tool_files *files, const struct argp_state *state)
 	files->opts.sz = sizeof(files->opts);
 	files->opts.filter = &files->filter;
 	return 0;
+}
+
+/* Options that say where symbols come from. @return false: key is none of them */
+static bool parse_symbols(int key, char *arg, struct argp_state *state)
+{
+	struct tool_files *files = state->input;
+	size_t cnt = 0;
+
+	switch (key) {
+	case OPT_SYMFS:
+		files->opts.search.symfs = arg;
+		return true;
+	case OPT_DEBUG_DIR:
+		while (files->debug_dirs[cnt])
+			cnt++;
+		files->debug_dirs[cnt] = arg;
+		files->opts.search.debug_dirs = files->debug_dirs;
+		return true;
+	case OPT_BUILDID_DIR:
+		files->opts.search.buildid_dir = arg;
+		return true;
+	case OPT_KALLSYMS:
+		files->opts.kallsyms = arg;
+		return true;
+	case OPT_VMLINUX:
+		files->opts.vmlinux = arg;
+		return true;
+	case OPT_DEBUGINFOD:
+		files->debuginfod = true;
+		files->debuginfod_s = arg ? parse_seconds(arg, state) : 0;
+		return true;
+	case OPT_INLINE:
+		files->opts.inlines = true;
+		return true;
+	case OPT_NO_SYMBOLS:
+		files->opts.no_symbols = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Options that say what samples weigh. @return false: key is none of them */
+static bool parse_weights(int key, char *arg, struct argp_state *state)
+{
+	struct tool_files *files = state->input;
+
+	switch (key) {
+	case OPT_EVENT:
+		files->opts.event = arg;
+		return true;
+	case OPT_WEIGHT_FIELD:
+		files->opts.weight_field = arg;
+		return true;
+	case OPT_LABEL_FIELD:
+		add_label(files, arg, state);
+		return true;
+	case OPT_OFF_CPU:
+		files->opts.off_cpu = true;
+		return true;
+	default:
+		return false;
+	}
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -132,30 +233,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		need(state, pa_filter__parse_time(filter, arg),
 		     "times are like 12.5,13 or 12.5, or ,13", arg);
 		return 0;
-	case OPT_EVENT:
-		files->opts.event = arg;
-		return 0;
-	case OPT_WEIGHT_FIELD:
-		files->opts.weight_field = arg;
-		return 0;
-	case OPT_LABEL_FIELD:
-		add_label(files, arg, state);
-		return 0;
-	case OPT_OFF_CPU:
-		files->opts.off_cpu = true;
-		return 0;
 	case ARGP_KEY_END:
 		if (files->opts.off_cpu && files->opts.weight_field)
 			argp_error(state, "--off-cpu and --weight-field are two weights");
 		return 0;
-	case OPT_INLINE:
-		files->opts.inlines = true;
-		return 0;
-	case OPT_NO_SYMBOLS:
-		files->opts.no_symbols = true;
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return parse_weights(key, arg, state) || parse_symbols(key, arg, state)
+			       ? 0
+			       : ARGP_ERR_UNKNOWN;
 	}
 }
 
@@ -166,4 +251,7 @@ void tool_files_free(struct tool_files *files)
 	pa_filter__clear(&files->filter);
 	free(files->inputs);
 	free(files->label_fields);
+	free(files->debug_dirs);
+	free(files->buildid_dir);
+	pa_debuginfod__free(files->opts.search.debuginfod);
 }

@@ -176,6 +176,9 @@ static int set_up(struct pa_input *in)
 		.warn = in->opts.warn,
 		.ctx = in->opts.ctx,
 		.decl_lines = in->opts.decl_lines,
+		.search = in->opts.search,
+		.kallsyms = in->opts.kallsyms,
+		.vmlinux = in->opts.vmlinux,
 		.lines = in->opts.lines,
 		.inlines = in->opts.inlines,
 	};

@@ -13,10 +13,12 @@ struct pa_input;
 
 struct pa_input_opts {
 	size_t sz;
-	bool decl_lines;     /* find source file and line of functions (slower) */
-	bool lines, inlines; /* find the line of each address; inlined functions too */
-	bool no_symbols;     /* look none up: frames keep their binary and address */
-	bool addresses;	     /* tell unmapped addresses apart (larger, slower) */
+	bool decl_lines;	 /* find source file and line of functions (slower) */
+	bool lines, inlines;	 /* find the line of each address; inlined functions too */
+	struct pa_search search; /* as pa_symbolizer_opts has them */
+	const char *kallsyms, *vmlinux;
+	bool no_symbols; /* look none up: frames keep their binary and address */
+	bool addresses;	 /* tell unmapped addresses apart (larger, slower) */
 	bool one_event, merge_processes, merge_threads; /* as pa_session_opts has them */
 	const struct pa_filter *filter; /* borrowed until close; NULL: all samples */
 	/** As in struct pa_session_opts. */

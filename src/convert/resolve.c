@@ -112,6 +112,57 @@ static int resolve_place(struct pa_session *s, struct pa_place *place, struct pa
 	return err;
 }
 
+struct weighed_image {
+	uint64_t weight;
+	uint32_t image, place; /* place: one that is in it */
+};
+
+static int compare_weights(const void *a, const void *b)
+{
+	const struct weighed_image *x = a, *y = b;
+
+	if (x->weight != y->weight)
+		return x->weight > y->weight ? -1 : 1;
+	return x->image < y->image ? -1 : x->image > y->image;
+}
+
+static void weigh_images(const struct pa_session *s, struct weighed_image *images)
+{
+	for (size_t i = 0; i < s->stack_cnt; i++) {
+		const struct pa_stack_entry *e = &s->stacks[i];
+
+		for (size_t k = 0; k < e->place_cnt; k++) {
+			uint32_t image = s->places.places[e->places[k]].image;
+
+			if (image == PA_NONE)
+				continue;
+			images[image].weight += e->sample_cnt;
+			images[image].place = e->places[k];
+		}
+	}
+}
+
+/* Servers have little time: what most samples are in is asked for first. */
+static int load_hottest_first(struct pa_session *s)
+{
+	struct weighed_image *images = calloc(s->image_cnt + 1, sizeof(*images));
+	struct pa_frame unused;
+	int err = images ? 0 : -ENOMEM;
+
+	for (size_t i = 0; !err && i < s->image_cnt; i++)
+		images[i].image = i;
+	if (!err)
+		weigh_images(s, images);
+	if (!err)
+		qsort(images, s->image_cnt, sizeof(*images), compare_weights);
+	for (size_t i = 0; !err && i < s->image_cnt && images[i].weight; i++) {
+		unused = (struct pa_frame){0};
+		err = resolve_place(s, &s->places.places[images[i].place], &unused);
+	}
+	free(images);
+	return err;
+}
+
 int pa_session__resolve(struct pa_session *s)
 {
 	int err;
@@ -131,6 +182,8 @@ int pa_session__resolve(struct pa_session *s)
 	s->frames = calloc(s->places.cnt + 1, sizeof(*s->frames));
 	if (!s->frames)
 		err = -ENOMEM;
+	if (!err && s->opts.symbolizer && pa_symbolizer__search(s->opts.symbolizer)->debuginfod)
+		err = load_hottest_first(s);
 	for (size_t i = 0; !err && i < s->places.cnt; i++)
 		err = resolve_place(s, &s->places.places[i], &s->frames[i]);
 	if (err)

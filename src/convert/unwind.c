@@ -93,7 +93,8 @@ static int read_file(struct pa_session_unwind *u, uint32_t i, const struct pa_pi
 	fd = pa_symbolizer__open_file(s->opts.symbolizer, s->images[i].image);
 	if (fd < 0)
 		return fd;
-	err = pa_cfi__open_fd(fd, s->images[i].path, NULL, out);
+	err = pa_cfi__open_fd(fd, s->images[i].path, pa_symbolizer__search(s->opts.symbolizer),
+			      out);
 	close(fd);
 	return err;
 }

@@ -14,19 +14,14 @@
 
 #include "symbolize/internal.h"
 
-#define DEBUG_DIR "/usr/lib/debug"
 #define PATH_BYTES 4352
 #define LINK_MAX_BYTES 4352
 #define CRC_CHUNK_BYTES 262144
-#define CRC_MAX_BYTES (8ull << 30)
+#define CRC_MAX_BYTES (1ull << 30) /* of one candidate: there are a few */
 #define XZ_MEMORY_BYTES (128u << 20)
 
-static int open_at(const char *symfs, const char *path)
-{
-	if (symfs && *symfs)
-		return pa_open_regular_in(symfs, path);
-	return pa_open_regular(path);
-}
+static const char default_dir[] = "/usr/lib/debug";
+static const char *const default_dirs[] = {default_dir, NULL};
 
 /* The image's own build-id; the reader's for a file, from the notes for memory. */
 static int own_build_id(const struct pa_elf *e, uint8_t id[20])
@@ -34,19 +29,11 @@ static int own_build_id(const struct pa_elf *e, uint8_t id[20])
 	return e->mem ? 0 : pa_build_id__read_fd(e->fd, id);
 }
 
-static int open_by_build_id(const uint8_t *id, size_t bytes, const char *symfs)
+/* Keep fd if it has that build-id. */
+static int accept_id(int fd, const uint8_t *id, size_t bytes)
 {
-	char path[PATH_BYTES];
 	struct pa_image_ref want = {.build_id_bytes = (uint8_t)bytes};
-	int at, fd;
 
-	if (bytes < 2 || bytes > 20)
-		return -ENOENT;
-	at = snprintf(path, sizeof(path), DEBUG_DIR "/.build-id/%02x/", id[0]);
-	for (size_t i = 1; i < bytes; i++)
-		at += snprintf(path + at, sizeof(path) - (size_t)at, "%02x", id[i]);
-	snprintf(path + at, sizeof(path) - (size_t)at, ".debug");
-	fd = open_at(symfs, path);
 	if (fd < 0)
 		return -ENOENT;
 	memcpy(want.build_id, id, bytes);
@@ -54,6 +41,43 @@ static int open_by_build_id(const uint8_t *id, size_t bytes, const char *symfs)
 		return fd;
 	close(fd);
 	return -ENOENT;
+}
+
+/* The default directory is part of the system that symfs holds; others are where they are. */
+static int open_in_dir(const struct pa_search *search, const char *dir, const char *path)
+{
+	char full[PATH_BYTES];
+	int n = snprintf(full, sizeof(full), "%s%s", dir, path);
+
+	if (n < 0 || (size_t)n >= sizeof(full))
+		return -ENOENT;
+	return dir == default_dir ? pa_open_searched(search, full) : pa_open_regular(full);
+}
+
+static const char *const *debug_dirs(const struct pa_search *search)
+{
+	return search && search->debug_dirs ? search->debug_dirs : default_dirs;
+}
+
+static int open_by_build_id(const uint8_t *id, size_t bytes, const struct pa_search *search)
+{
+	char path[PATH_BYTES];
+	int at, fd = -ENOENT;
+
+	if (bytes < 2 || bytes > 20)
+		return -ENOENT;
+	at = snprintf(path, sizeof(path), "/.build-id/%02x/", id[0]);
+	for (size_t i = 1; i < bytes; i++)
+		at += snprintf(path + at, sizeof(path) - (size_t)at, "%02x", id[i]);
+	snprintf(path + at, sizeof(path) - (size_t)at, ".debug");
+	for (const char *const *dir = debug_dirs(search); fd < 0 && *dir; dir++)
+		fd = accept_id(open_in_dir(search, *dir, path), id, bytes);
+	if (fd < 0)
+		fd = accept_id(pa_open_cached(search, id, bytes, "debug"), id, bytes);
+	if (fd < 0 && search && search->debuginfod)
+		fd = accept_id(pa_debuginfod__open(search->debuginfod, id, bytes, false), id,
+			       bytes);
+	return fd;
 }
 
 static int crc_of(int fd, uint32_t *crc)
@@ -78,30 +102,44 @@ static int crc_of(int fd, uint32_t *crc)
 	return n ? -EFBIG : 0;
 }
 
-static int try_link(const char *symfs, uint32_t want_crc, const char *dir, size_t dir_bytes,
-		    const char *format, const char *name)
+/* Keep fd if its contents have that checksum. */
+static int accept_crc(int fd, uint32_t want_crc)
 {
-	char path[PATH_BYTES];
 	uint32_t crc;
-	int fd, n;
+	int err;
 
-	n = snprintf(path, sizeof(path), format, (int)dir_bytes, dir, name);
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return -ENOENT;
-	fd = open_at(symfs, path);
 	if (fd < 0)
 		return -ENOENT;
-	n = crc_of(fd, &crc);
-	if (!n && crc == want_crc)
+	err = crc_of(fd, &crc);
+	if (!err && crc == want_crc)
 		return fd;
 	close(fd);
-	return n == -ENOMEM ? n : -ENOENT;
+	return err == -ENOMEM ? err : -ENOENT;
 }
 
-static int open_by_link(const struct pa_elf *e, const char *path, const char *symfs)
+/* The places where a debug link is looked for, as gdb does: beside the image, in .debug there,
+ * and in each debug directory under the image's path. */
+static int open_link(const struct pa_search *search, const char *path, size_t dir_bytes,
+		     const char *name, uint32_t crc)
+{
+	static const char *const beside[] = {"", "/.debug"};
+	char try[PATH_BYTES];
+	int fd = -ENOENT;
+
+	for (int i = 0; fd == -ENOENT && i < 2; i++)
+		if (snprintf(try, sizeof(try), "%.*s%s/%s", (int)dir_bytes, path, beside[i], name) <
+		    (int)sizeof(try))
+			fd = accept_crc(pa_open_searched(search, try), crc);
+	if (snprintf(try, sizeof(try), "%.*s/%s", (int)dir_bytes, path, name) >= (int)sizeof(try))
+		return fd;
+	for (const char *const *dir = debug_dirs(search); fd == -ENOENT && *dir; dir++)
+		fd = accept_crc(open_in_dir(search, *dir, try), crc);
+	return fd;
+}
+
+static int open_by_link(const struct pa_elf *e, const char *path, const struct pa_search *search)
 {
 	const struct pa_elf_section *s = pa_elf__section(e, ".gnu_debuglink", 0);
-	static const char *const formats[] = {"%.*s/%s", "%.*s/.debug/%s", DEBUG_DIR "%.*s/%s"};
 	const char *slash = path ? strrchr(path, '/') : NULL;
 	char *link = NULL;
 	uint32_t crc;
@@ -120,27 +158,31 @@ static int open_by_link(const struct pa_elf *e, const char *path, const char *sy
 	    ((name_bytes + 4) & ~(size_t)3) + 4 > s->bytes)
 		goto out;
 	memcpy(&crc, link + ((name_bytes + 4) & ~(size_t)3), sizeof(crc));
-	for (size_t i = 0; fd == -ENOENT && i < sizeof(formats) / sizeof(*formats); i++)
-		fd = try_link(symfs, crc, path, (size_t)(slash - path), formats[i], link);
+	fd = open_link(search, path, (size_t)(slash - path), link, crc);
 out:
 	free(link);
 	return fd;
 }
 
-int pa_debugfile__open(const struct pa_elf *e, const char *path, const char *symfs)
+int pa_debugfile__open_id(const struct pa_search *search, const uint8_t *id, size_t bytes)
+{
+	return open_by_build_id(id, bytes, search);
+}
+
+int pa_debugfile__open(const struct pa_elf *e, const char *path, const struct pa_search *search)
 {
 	uint8_t id[20];
 	int n = own_build_id(e, id);
 	int fd = -ENOENT;
 
 	if (n > 0)
-		fd = open_by_build_id(id, (size_t)n, symfs);
+		fd = open_by_build_id(id, (size_t)n, search);
 	if (fd == -ENOENT)
-		fd = open_by_link(e, path, symfs);
+		fd = open_by_link(e, path, search);
 	return fd;
 }
 
-int pa_debugfile__open_alt(const struct pa_elf *e, const char *symfs, bool *has_alt)
+int pa_debugfile__open_alt(const struct pa_elf *e, const struct pa_search *search, bool *has_alt)
 {
 	const struct pa_elf_section *s = pa_elf__section(e, ".gnu_debugaltlink", 0);
 	char *link = NULL;
@@ -160,9 +202,9 @@ int pa_debugfile__open_alt(const struct pa_elf *e, const char *symfs, bool *has_
 		struct pa_image_ref want = {.build_id_bytes = (uint8_t)(s->bytes - name_bytes - 1)};
 
 		memcpy(want.build_id, id, want.build_id_bytes);
-		fd = open_by_build_id(id, want.build_id_bytes, symfs);
+		fd = open_by_build_id(id, want.build_id_bytes, search);
 		if (fd < 0 && link[0] == '/' && want.build_id_bytes) {
-			fd = open_at(symfs, link);
+			fd = pa_open_searched(search, link);
 			if (fd >= 0 && !pa_build_id_matches(fd, &want)) {
 				close(fd);
 				fd = -ENOENT;

@@ -133,7 +133,7 @@ static int open_dwarf(int fd, Elf **elf, Dwarf **dwarf)
 
 /* Use d->fd, which must have .debug_info. A file that shares DWARF with another one needs that
  * one too, else libdw would open what the file names. */
-static int open_with(struct pa_dwarf *d, const struct pa_elf *e, const char *symfs)
+static int open_with(struct pa_dwarf *d, const struct pa_elf *e, const struct pa_search *search)
 {
 	struct pa_elf alt;
 	bool has_alt, safe;
@@ -142,7 +142,7 @@ static int open_with(struct pa_dwarf *d, const struct pa_elf *e, const char *sym
 	if (!pa_dwarf__is_safe(e))
 		return -EBADMSG;
 	d->machine = e->machine;
-	d->alt_fd = pa_debugfile__open_alt(e, symfs, &has_alt);
+	d->alt_fd = pa_debugfile__open_alt(e, search, &has_alt);
 	if (d->alt_fd < 0 && has_alt)
 		return -ENOENT;
 	if (d->alt_fd >= 0) {
@@ -167,13 +167,13 @@ static bool has_info(const struct pa_elf *e)
 	       pa_elf__section(e, ".zdebug_info", SHT_PROGBITS);
 }
 
-int pa_dwarf__open(struct pa_dwarf *d, const char *path, const char *symfs)
+int pa_dwarf__open(struct pa_dwarf *d, const char *path, const struct pa_search *search)
 {
 	struct pa_elf e;
 	int err = pa_elf__open_fd(&e, d->fd);
 
 	if (!err && !has_info(&e)) {
-		int fd = pa_debugfile__open(&e, path, symfs);
+		int fd = pa_debugfile__open(&e, path, search);
 
 		pa_elf__close(&e);
 		if (fd < 0)
@@ -185,7 +185,7 @@ int pa_dwarf__open(struct pa_dwarf *d, const char *path, const char *symfs)
 			err = -ENOENT;
 	}
 	if (!err)
-		err = open_with(d, &e, symfs);
+		err = open_with(d, &e, search);
 	pa_elf__close(&e);
 	return err;
 }

@@ -30,8 +30,8 @@ int pa_dwarf__new(int fd, const char *path, const struct pa_symbolizer_opts *opt
 	d->want_lines = opts->lines;
 	d->want_inlines = opts->inlines;
 	d->path = strdup(path ? path : "");
-	d->symfs = strdup(opts->symfs ? opts->symfs : "");
-	err = d->path && d->symfs ? pa_dwarf__open(d, path, opts->symfs) : -ENOMEM;
+	d->search = &opts->search;
+	err = d->path ? pa_dwarf__open(d, path, d->search) : -ENOMEM;
 	if (err) {
 		pa_dwarf__free(d);
 		return err;
@@ -47,7 +47,6 @@ void pa_dwarf__free(struct pa_dwarf *d)
 	for (size_t i = 0; i < d->unit_cnt; i++)
 		pa_dwarf_unit__free(&d->units[i]);
 	free(d->path);
-	free(d->symfs);
 	pa_dwarf_package__free(d->package);
 	free(d->units);
 	free(d->ranges);

@@ -89,7 +89,8 @@ struct pa_dwarf_range {
 
 struct pa_dwarf {
 	bool want_inlines, want_lines;
-	char *path, *symfs;
+	char *path;
+	const struct pa_search *search;
 	uint16_t machine;
 	int fd, alt_fd;
 	Elf *elf, *alt_elf;
@@ -115,7 +116,7 @@ struct pa_dwarf {
 
 /** Open the DWARF of d->fd, or of its debug file, which replaces d->fd then.
  *  @return 0, -ENOENT there is none, -EBADMSG, -ENOMEM, -errno */
-int pa_dwarf__open(struct pa_dwarf *d, const char *path, const char *symfs);
+int pa_dwarf__open(struct pa_dwarf *d, const char *path, const struct pa_search *search);
 void pa_dwarf__close(struct pa_dwarf *d);
 /** Would libelf and libdw read no more than they should? */
 bool pa_dwarf__is_safe(const struct pa_elf *e);

@@ -171,8 +171,8 @@ static const char *string(Dwarf_Die *die, unsigned name, unsigned other)
 
 static int open_in(const struct pa_dwarf *d, const char *path)
 {
-	if (d->symfs && *d->symfs)
-		return pa_open_regular_in(d->symfs, path);
+	if (d->search->symfs && *d->search->symfs)
+		return pa_open_regular_in(d->search->symfs, path);
 	return pa_open_regular(path);
 }
 

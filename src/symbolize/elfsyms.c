@@ -301,10 +301,10 @@ static int finish(struct pa_symbuild *b, struct pa_elfsyms *t)
 
 /* The symbol table of the separate debug file, if there is one. */
 static int add_debug_file(struct pa_symbuild *b, const struct pa_elf *e, const char *path,
-			  const char *symfs)
+			  const struct pa_search *search)
 {
 	struct pa_elf debug;
-	int fd = pa_debugfile__open(e, path, symfs);
+	int fd = pa_debugfile__open(e, path, search);
 	int err;
 
 	if (fd < 0)
@@ -344,7 +344,7 @@ static int add_go(struct pa_symbuild *b, const struct pa_elf *e, struct pa_elfsy
 	return err == -ENOMEM ? err : 0;
 }
 
-int pa_elfsyms__load(const struct pa_elf *e, const char *path, const char *symfs,
+int pa_elfsyms__load(const struct pa_elf *e, const char *path, const struct pa_search *search,
 		     struct pa_elfsyms **out)
 {
 	struct pa_symbuild b = {0};
@@ -354,7 +354,7 @@ int pa_elfsyms__load(const struct pa_elf *e, const char *path, const char *symfs
 	if (!err)
 		err = add_table(&b, e, pa_elf__section(e, NULL, SHT_SYMTAB));
 	if (!err && !b.cnt && !e->mem)
-		err = add_debug_file(&b, e, path, symfs);
+		err = add_debug_file(&b, e, path, search);
 	if (!err && !b.cnt) {
 		err = add_debugdata(&b, e);
 		if (!err && !b.cnt)

@@ -341,7 +341,7 @@ static int fill_object(struct pa_symbolizer *s, struct pa_object *o, const struc
 	if (s->table_bytes < PA_TABLES_MAX_BYTES) {
 		err = pa_elf__open_fd(&e, fd);
 		if (!err)
-			err = pa_elfsyms__load(&e, image->path, s->symfs, &o->syms);
+			err = pa_elfsyms__load(&e, image->path, &s->opts.search, &o->syms);
 		if (!err && want_dwarf)
 			err = load_go_lines(&e, o->syms);
 		pa_elf__close(&e);

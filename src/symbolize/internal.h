@@ -123,7 +123,7 @@ struct pa_symbuild {
 /** Read the symbols of a file, with debug file and mini-debuginfo.
  *  @param path  where the image was mapped from, for .gnu_debuglink; may be NULL
  *  @return 0 (also without symbols), -errno of pa_elf__open_fd */
-int pa_elfsyms__load(const struct pa_elf *e, const char *path, const char *symfs,
+int pa_elfsyms__load(const struct pa_elf *e, const char *path, const struct pa_search *search,
 		     struct pa_elfsyms **out);
 void pa_elfsyms__free(struct pa_elfsyms *t);
 size_t pa_elfsyms__memory_bytes(const struct pa_elfsyms *t);
@@ -144,6 +144,14 @@ int pa_plt__add(struct pa_symbuild *b, const struct pa_elf *e);
 
 /** And no symbolic link itself. */
 int pa_open_plain_in(const char *root, const char *path);
+/** Open a recorded path, below symfs where there is one. search may be NULL. */
+int pa_open_searched(const struct pa_search *search, const char *path);
+/** Open a file of perf's cache: elf, debug, kallsyms or vmlinux. Its build-id is not checked. */
+int pa_open_cached(const struct pa_search *search, const uint8_t *id, size_t bytes,
+		   const char *name);
+/** Ask the servers for a binary or, if not is_binary, its debug file; once per build-id.
+ *  @return descriptor, -ENOENT, -ETIMEDOUT, -errno */
+int pa_debuginfod__open(struct pa_debuginfod *d, const uint8_t *id, size_t bytes, bool is_binary);
 /** The default of pa_symbolizer_opts.open_image. *mismatch: a file was refused for its
  *  build-id. @return descriptor, -ENOENT, -errno */
 int pa_open_image(const struct pa_symbolizer_opts *opts, const struct pa_image_ref *ref,
@@ -151,11 +159,13 @@ int pa_open_image(const struct pa_symbolizer_opts *opts, const struct pa_image_r
 /** Same as ref's build-id, or ref has none. */
 bool pa_build_id_matches(int fd, const struct pa_image_ref *ref);
 
+/** The debug file of a build-id. @return descriptor, -ENOENT, -ENOMEM */
+int pa_debugfile__open_id(const struct pa_search *search, const uint8_t *id, size_t bytes);
 /** The separate debug file of an image. @return descriptor, -ENOENT, -ENOMEM */
-int pa_debugfile__open(const struct pa_elf *e, const char *path, const char *symfs);
+int pa_debugfile__open(const struct pa_elf *e, const char *path, const struct pa_search *search);
 /** Open the file that holds the shared DWARF of a dwz'ed file. @return descriptor, 0 when the
  *  file has no .gnu_debugaltlink, -ENOENT */
-int pa_debugfile__open_alt(const struct pa_elf *e, const char *symfs, bool *has_alt);
+int pa_debugfile__open_alt(const struct pa_elf *e, const struct pa_search *search, bool *has_alt);
 /** Decompress .gnu_debugdata. @return 0, -ENOENT, -EBADMSG, -EFBIG, -ENOMEM */
 int pa_debugdata__load(const struct pa_elf *e, void **out, size_t *bytes);
 
@@ -163,7 +173,7 @@ int pa_debugdata__load(const struct pa_elf *e, void **out, size_t *bytes);
 
 struct pa_dwarf;
 /** @param fd    the image; owned by the new object, also on failure
- *  @param opts  lines, inlines and symfs of it
+ *  @param opts  lines, inlines and search of it
  *  @return 0, -ENOENT no DWARF, -ENOMEM, -errno */
 int pa_dwarf__new(int fd, const char *path, const struct pa_symbolizer_opts *opts,
 		  struct pa_dwarf **out);
@@ -278,6 +288,15 @@ struct pa_jit_name {
 /** Understand the names that Python and Node write. file is NULL where there is none. */
 void pa_jit_name__decode(const char *raw, struct pa_jit_name *out);
 
+/* ---- vmlinux.c ------------------------------------------------------------------------------ */
+
+/** The functions of a vmlinux, moved so that _text or _stext is at kernel_text (0: not moved).
+ *  @return 0, -ENOENT no symbols, -ENOMEM, -errno */
+int pa_vmlinux__load_path(const char *path, uint64_t kernel_text, struct pa_kallsyms **out);
+/** The symbols of the kernel of that build-id. @return 0, -ENOENT, -ENOMEM, -errno */
+int pa_vmlinux__find(const struct pa_search *search, const uint8_t *id, size_t bytes,
+		     uint64_t kernel_text, struct pa_kallsyms **out);
+
 /* ---- symbolizer.c, image.c, saved.c ---------------------------------------------------------- */
 
 struct pa_file_id {
@@ -334,7 +353,6 @@ struct pa_image {
 
 struct pa_symbolizer {
 	struct pa_symbolizer_opts opts;
-	char *symfs;
 	struct pa_pool arena;
 	struct pa_table table; /* keys to images and objects */
 	struct pa_image *images;

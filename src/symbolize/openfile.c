@@ -95,6 +95,48 @@ static int accept_image(int fd, const struct pa_image_ref *ref, bool *mismatch)
 	return -ENOENT;
 }
 
+int pa_open_searched(const struct pa_search *search, const char *path)
+{
+	if (search && search->symfs && *search->symfs)
+		return pa_open_regular_in(search->symfs, path);
+	return pa_open_regular(path);
+}
+
+int pa_open_cached(const struct pa_search *search, const uint8_t *id, size_t bytes,
+		   const char *name)
+{
+	char hex[41] = "", path[PATH_BYTES];
+	int fd;
+
+	if (!search || !search->buildid_dir || !*search->buildid_dir || bytes < 2 || bytes > 20)
+		return -ENOENT;
+	for (size_t i = 0; i < bytes; i++)
+		snprintf(hex + 2 * i, 3, "%02x", id[i]);
+	snprintf(path, sizeof(path), "%.4000s/.build-id/%.2s/%s/%s", search->buildid_dir, hex,
+		 hex + 2, name);
+	fd = pa_open_regular(path);
+	if (fd >= 0 || strcmp(name, "elf"))
+		return fd;
+	/* of an older perf: a link to the file itself */
+	snprintf(path, sizeof(path), "%.4000s/.build-id/%.2s/%s", search->buildid_dir, hex,
+		 hex + 2);
+	return pa_open_regular(path);
+}
+
+/* A binary that is found by its build-id alone. */
+static int open_by_id(const struct pa_search *search, const struct pa_image_ref *ref)
+{
+	bool unused;
+	int fd = accept_image(pa_open_cached(search, ref->build_id, ref->build_id_bytes, "elf"),
+			      ref, &unused);
+
+	if (fd < 0 && search->debuginfod && ref->build_id_bytes)
+		fd = accept_image(pa_debuginfod__open(search->debuginfod, ref->build_id,
+						      ref->build_id_bytes, true),
+				  ref, &unused);
+	return fd;
+}
+
 int pa_open_image(const struct pa_symbolizer_opts *opts, const struct pa_image_ref *ref,
 		  bool *mismatch)
 {
@@ -108,14 +150,14 @@ int pa_open_image(const struct pa_symbolizer_opts *opts, const struct pa_image_r
 		fd = accept_image(pa_open_regular(path), ref, mismatch);
 	}
 	if (!ref->path || ref->path[0] != '/' || strlen(ref->path) >= PATH_BYTES - 512)
-		return fd;
+		return fd >= 0 ? fd : open_by_id(&opts->search, ref);
 	if (fd < 0 && opts->live && ref->pid > 0) {
 		snprintf(path, sizeof(path), "/proc/%d/root", ref->pid);
 		fd = accept_image(pa_open_regular_in(path, ref->path), ref, mismatch);
 	}
-	if (fd < 0 && opts->symfs && opts->symfs[0] && strlen(opts->symfs) < 512)
-		fd = accept_image(pa_open_regular_in(opts->symfs, ref->path), ref, mismatch);
 	if (fd < 0)
-		fd = accept_image(pa_open_regular(ref->path), ref, mismatch);
+		fd = accept_image(pa_open_searched(&opts->search, ref->path), ref, mismatch);
+	if (fd < 0)
+		fd = open_by_id(&opts->search, ref);
 	return fd;
 }

@@ -61,6 +61,19 @@ struct pa_line {
 
 struct pa_image;
 struct pa_symbolizer;
+struct pa_debuginfod;
+
+/** Where binaries and debug files are looked for, beside where they were recorded. All is
+ *  borrowed. */
+struct pa_search {
+	const char *symfs; /* directory prepended to recorded paths; NULL none */
+	/** Directories with .build-id/xx/rest.debug and with PATH.debug files, NULL-terminated;
+	 *  NULL: /usr/lib/debug, below symfs. */
+	const char *const *debug_dirs;
+	/** perf's cache, with .build-id/xx/rest/elf, debug, kallsyms, vmlinux; NULL none */
+	const char *buildid_dir;
+	struct pa_debuginfod *debuginfod; /* NULL: no server is asked */
+};
 
 struct pa_symbolizer_opts {
 	size_t sz;
@@ -71,7 +84,9 @@ struct pa_symbolizer_opts {
 	/** One line of warning, without newline; NULL: silent. Said once per cause and image. */
 	void (*warn)(void *ctx, const char *msg);
 	void *ctx;
-	const char *symfs;   /* directory prepended to paths; NULL none (later issue) */
+	struct pa_search search; /* must live as long as the symbolizer */
+	/** The kernel's symbols: a copy of its /proc/kallsyms; else its vmlinux. NULL: found. */
+	const char *kallsyms, *vmlinux;
 	bool live;	     /* this machine's kernel, processes and perf-maps belong to the data */
 	bool decl_lines;     /* find file and start_line of functions in DWARF (libdw) */
 	bool lines;	     /* find file and line of addresses; implies decl_lines */
@@ -105,6 +120,8 @@ int pa_symbolizer__lookup(struct pa_symbolizer *s, struct pa_image *image, uint6
  *  @return a descriptor for the caller to close, -ENOENT none, -ESTALE another file by its
  *  build-id (warned of once), -errno */
 int pa_symbolizer__open_file(struct pa_symbolizer *s, struct pa_image *image);
+/** Where the symbolizer looks for files. */
+const struct pa_search *pa_symbolizer__search(const struct pa_symbolizer *s);
 /** The memory of our own vdso, where the data is of this machine: the kernel gives every process
  *  the same one. @return 0, -ENOENT */
 int pa_symbolizer__vdso(const struct pa_symbolizer *s, const void **out, size_t *bytes);
@@ -143,6 +160,21 @@ int pa_symbolizer__save(struct pa_symbolizer *s, void **out, size_t *bytes);
 int pa_symbolizer__restore(struct pa_symbolizer *s, const void *data, size_t bytes);
 
 void pa_symbolizer__stats(const struct pa_symbolizer *s, struct pa_symbolizer_stats *out);
+
+/* ---- debuginfod ------------------------------------------------------------------------- */
+
+struct pa_debuginfod_stats {
+	uint64_t fetched_cnt, missing_cnt;
+	uint64_t late_cnt; /* not fetched, or not whole, because the time was over */
+};
+
+/** A client of the servers in DEBUGINFOD_URLS. Nothing is asked before the first file is.
+ *  @param total_s  what all questions may take together; 0: 120. One may take 30
+ *  @return 0, -EDESTADDRREQ DEBUGINFOD_URLS is not set, -ENOSYS libdebuginfod.so.1 is not
+ *  installed, -ENOMEM. Free it after the symbolizer. */
+int pa_debuginfod__new(unsigned total_s, struct pa_debuginfod **out);
+void pa_debuginfod__free(struct pa_debuginfod *d);
+void pa_debuginfod__stats(const struct pa_debuginfod *d, struct pa_debuginfod_stats *out);
 
 /* ---- the kernel's symbols, also used by the capture for _stext and _etext -------------- */
 

@@ -26,14 +26,6 @@ int pa_symbolizer__new(const struct pa_symbolizer_opts *opts, struct pa_symboliz
 		return -ENOMEM;
 	if (opts)
 		memcpy(&s->opts, opts, opts->sz < sizeof(s->opts) ? opts->sz : sizeof(s->opts));
-	if (s->opts.symfs) {
-		s->symfs = strdup(s->opts.symfs);
-		if (!s->symfs) {
-			free(s);
-			return -ENOMEM;
-		}
-		s->opts.symfs = s->symfs;
-	}
 	s->held_max = HELD_DEFAULT;
 	if (!getrlimit(RLIMIT_NOFILE, &limit))
 		s->held_max = limit.rlim_cur / 2;
@@ -55,7 +47,6 @@ void pa_symbolizer__free(struct pa_symbolizer *s)
 	pa_table__free(&s->table);
 	pa_kallsyms__free(s->kallsyms);
 	pa_pool__free(&s->arena);
-	free(s->symfs);
 	free(s);
 }
 
@@ -216,30 +207,62 @@ static bool is_same_boot(const struct pa_symbolizer *s, const struct pa_kallsyms
 	       (!pa_kallsyms__address(k, "_stext", &stext) && stext == s->kernel_text);
 }
 
-static int load_kernel(struct pa_symbolizer *s)
+/* The running kernel's, if that is the one of the data. */
+static int load_running_kernel(struct pa_symbolizer *s)
+{
+	int err = pa_kallsyms__load(s->opts.force_kallsyms ? "/proc/kallsyms" : NULL, &s->kallsyms);
+
+	if (!err && !is_same_boot(s, s->kallsyms)) {
+		pa_kallsyms__free(s->kallsyms);
+		s->kallsyms = NULL;
+		return -ESTALE;
+	}
+	if (err == -EPERM)
+		pa_warn(s, "/proc/kallsyms: addresses are hidden, kernel functions stay unnamed: "
+			   "run as root, grant cap_syslog or lower kernel.kptr_restrict");
+	else if (err && err != -ENOMEM)
+		pa_warn(s, "/proc/kallsyms: failed to read: %s", strerror(-err));
+	return err;
+}
+
+static int load_given_kernel(struct pa_symbolizer *s)
+{
+	const char *path = s->opts.kallsyms ? s->opts.kallsyms : s->opts.vmlinux;
+	int err = s->opts.kallsyms ? pa_kallsyms__load(path, &s->kallsyms)
+				   : pa_vmlinux__load_path(path, s->kernel_text, &s->kallsyms);
+
+	if (err && err != -ENOMEM)
+		pa_warn(s, "%s: failed to read kernel symbols: %s", path, strerror(-err));
+	return err;
+}
+
+/* Names of the kernel of the data: as given, of the running one, by its build-id. */
+static int load_kernel(struct pa_symbolizer *s, const struct pa_image *image)
 {
 	int err;
 
 	if (s->kallsyms_tried)
 		return 0;
 	s->kallsyms_tried = true;
-	err = pa_kallsyms__load(s->opts.force_kallsyms ? "/proc/kallsyms" : NULL, &s->kallsyms);
-	if (!err && !is_same_boot(s, s->kallsyms)) {
-		pa_kallsyms__free(s->kallsyms);
-		s->kallsyms = NULL;
-		pa_warn(s, "the kernel lay elsewhere when this was recorded (another boot): its "
-			   "functions stay unnamed");
-		return 0;
-	}
-	if (!err || err == -ENOMEM)
-		return err;
-	s->stats.images_failed++;
-	if (err == -EPERM)
-		pa_warn(s, "/proc/kallsyms: addresses are hidden, kernel functions stay unnamed: "
-			   "run as root, grant cap_syslog or lower kernel.kptr_restrict");
+	if (s->opts.kallsyms || s->opts.vmlinux)
+		err = load_given_kernel(s);
 	else
-		pa_warn(s, "/proc/kallsyms: failed to read: %s", strerror(-err));
-	return 0;
+		err = s->opts.live ? load_running_kernel(s) : -ENOENT;
+	if ((err == -ENOENT || err == -ESTALE) && !s->opts.kallsyms && !s->opts.vmlinux) {
+		int found = pa_vmlinux__find(&s->opts.search, image->build_id,
+					     image->build_id_bytes, s->kernel_text, &s->kallsyms);
+
+		if (found && err == -ESTALE)
+			pa_warn(s, "the kernel lay elsewhere when this was recorded (another "
+				   "boot): its functions stay unnamed without its kallsyms or "
+				   "vmlinux");
+		else if (found && found != -ENOMEM)
+			pa_warn(s, "no symbols of the kernel that this was recorded on: its "
+				   "functions stay unnamed without its kallsyms or vmlinux");
+		err = found;
+	}
+	s->stats.images_failed += err != 0;
+	return err == -ENOMEM ? err : 0;
 }
 
 /* *made and its count fit a table of cnt symbols. */
@@ -317,9 +340,7 @@ static int lookup_kernel(struct pa_symbolizer *s, struct pa_image *image, uint64
 	ssize_t i;
 	int err = 0;
 
-	if (!s->opts.live)
-		return 0;
-	err = load_kernel(s);
+	err = load_kernel(s, image);
 	if (err || !s->kallsyms)
 		return err;
 	i = pa_kallsyms__find(s->kallsyms, addr);
@@ -449,6 +470,11 @@ static int lookup_jit(struct pa_symbolizer *s, struct pa_image *image, uint64_t 
 	if (!err)
 		*out = &image->made[i]->sym;
 	return err;
+}
+
+const struct pa_search *pa_symbolizer__search(const struct pa_symbolizer *s)
+{
+	return &s->opts.search;
 }
 
 int pa_symbolizer__set_jitdump(struct pa_symbolizer *s, pid_t pid, uint64_t start_ns,

@@ -101,14 +101,14 @@ static int load_debug(struct pa_cfi *c, const struct pa_elf *e)
 
 /* Only where the image itself has nothing: to find a debug file may mean to read it whole. */
 static int load_separate(struct pa_cfi *c, const struct pa_elf *e, const char *path,
-			 const char *symfs)
+			 const struct pa_search *search)
 {
 	struct pa_elf debug;
 	int fd, err;
 
 	if (c->sources[0].slot_cnt || c->sources[1].slot_cnt || e->mem)
 		return 0;
-	fd = pa_debugfile__open(e, path, symfs);
+	fd = pa_debugfile__open(e, path, search);
 	if (fd < 0)
 		return fd == -ENOMEM ? fd : 0;
 	err = pa_elf__open_fd(&debug, fd);
@@ -121,7 +121,8 @@ static int load_separate(struct pa_cfi *c, const struct pa_elf *e, const char *p
 	return err == -ENOMEM ? err : 0;
 }
 
-static int load(struct pa_cfi *c, const struct pa_elf *e, const char *path, const char *symfs)
+static int load(struct pa_cfi *c, const struct pa_elf *e, const char *path,
+		const struct pa_search *search)
 {
 	int err = pa_elf__loads(e, &c->loads, &c->load_cnt);
 
@@ -135,10 +136,10 @@ static int load(struct pa_cfi *c, const struct pa_elf *e, const char *path, cons
 		err = load_eh(c, e);
 	if (!err)
 		err = load_debug(c, e);
-	return err ? err : load_separate(c, e, path, symfs);
+	return err ? err : load_separate(c, e, path, search);
 }
 
-static int open_elf(struct pa_elf *e, int err, const char *path, const char *symfs,
+static int open_elf(struct pa_elf *e, int err, const char *path, const struct pa_search *search,
 		    struct pa_cfi **out)
 {
 	struct pa_cfi *c = NULL;
@@ -146,7 +147,7 @@ static int open_elf(struct pa_elf *e, int err, const char *path, const char *sym
 	*out = NULL;
 	if (!err) {
 		c = calloc(1, sizeof(*c));
-		err = c ? load(c, e, path, symfs) : -ENOMEM;
+		err = c ? load(c, e, path, search) : -ENOMEM;
 	}
 	pa_elf__close(e);
 	if (err) {
@@ -157,11 +158,11 @@ static int open_elf(struct pa_elf *e, int err, const char *path, const char *sym
 	return 0;
 }
 
-int pa_cfi__open_fd(int fd, const char *path, const char *symfs, struct pa_cfi **out)
+int pa_cfi__open_fd(int fd, const char *path, const struct pa_search *search, struct pa_cfi **out)
 {
 	struct pa_elf e;
 
-	return open_elf(&e, pa_elf__open_fd(&e, fd), path, symfs, out);
+	return open_elf(&e, pa_elf__open_fd(&e, fd), path, search, out);
 }
 
 int pa_cfi__open_mem(const void *mem, size_t bytes, struct pa_cfi **out)

@@ -55,13 +55,14 @@ struct pa_cfi_row {
 };
 
 struct pa_cfi;
+struct pa_search;
 
 /** Read the CFI of an ELF file; a file without any gives an object without entries.
  *  @param fd      borrowed for the call
  *  @param path    where the file was found, for its separate debug file; may be NULL
- *  @param symfs   prepended to the paths of debug files; may be NULL
+ *  @param search  where debug files are; may be NULL
  *  @return 0, -ENOEXEC not ELF of this byte order, -EBADMSG damaged, -ENOMEM, -errno */
-int pa_cfi__open_fd(int fd, const char *path, const char *symfs, struct pa_cfi **out);
+int pa_cfi__open_fd(int fd, const char *path, const struct pa_search *search, struct pa_cfi **out);
 /** The same from memory, which is borrowed for the call. */
 int pa_cfi__open_mem(const void *mem, size_t bytes, struct pa_cfi **out);
 void pa_cfi__free(struct pa_cfi *c);

@@ -39,6 +39,8 @@ static uint64_t pc_in(unsigned fn, unsigned at)
 
 static void keep_warning(void *ctx, const char *msg)
 {
+	if (strstr(msg, "its functions stay unnamed"))
+		return; /* the kernel is not what is tested */
 	(void)ctx;
 	f.warning_cnt++;
 	snprintf(f.warning, sizeof(f.warning), "%s", msg);

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where names come from when the binary is not where it was: --symfs, --debug-dir, perf's build-id
+cache, debuginfod servers; and the kernel's from --kallsyms and --vmlinux."""
+import ctypes.util
+import http.server
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import run
+
+SOURCE = "int leaf(int x) { return x * 3 + 1; }\nint main(void) { return leaf(2); }\n"
+KERNEL_TEXT = 0xffffffff9e000000  # where the made-up kernel lay
+
+
+@pytest.fixture
+def make(top):
+    """The module that writes the golden inputs."""
+    path = top / "tests" / "golden" / "make_perfdata.py"
+    spec = importlib.util.spec_from_file_location("make_perfdata", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Program:
+    """A binary, its separate debug file, and a recording that names it by a path that is gone."""
+
+    def __init__(self, folder, make):
+        folder.mkdir()
+        self.whole, self.stripped = folder / "whole", folder / "stripped"
+        self.debug = folder / "debug"
+        (folder / "a.c").write_text(SOURCE)
+        subprocess.run(["gcc", "-O0", "-g", "-no-pie", "-Wl,--build-id=sha1", "-o", self.whole,
+                        folder / "a.c"], check=True)
+        subprocess.run(["objcopy", "--only-keep-debug", self.whole, self.debug], check=True)
+        subprocess.run(["objcopy", "--strip-all", self.whole, self.stripped], check=True)
+        notes = subprocess.run(["readelf", "-n", self.whole], capture_output=True, text=True)
+        self.id = re.search(r"Build ID: ([0-9a-f]{40})", notes.stdout)[1]
+        symbols = subprocess.run(["nm", self.whole], capture_output=True, text=True).stdout
+        leaf = int(re.search(r"^([0-9a-f]+) T leaf$", symbols, re.M)[1], 16)
+        page = leaf & ~0xfff
+        records = [make.comm(7, 7, "app", 1),
+                   make.mmap2(7, page, 0x1000, page - 0x400000, "/nowhere/app", 2,
+                              bytes.fromhex(self.id)),
+                   make.sample(7, 7, 3, [make.USER, leaf + 4])]
+        self.data = folder / "perf.data"
+        self.data.write_bytes(
+            make.perf_data(records, [make.attr(make.SOFTWARE, make.CPU_CLOCK, 99)]))
+
+
+
+
+@pytest.fixture
+def program(tmp_path, make):
+    return Program(tmp_path / "program", make)
+
+
+def fold(tool, program, *args, **env):
+    env = {"HOME": "/nonexistent", "PATH": os.environ["PATH"], **env}
+    return run.run([tool("pa2folded"), *args, program.data], env=env)
+
+
+def place(path, file):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(file, path)
+
+
+def test_nothing_is_known(tool, program):
+    assert fold(tool, program).ok().out == "app;[app] 1\n"
+
+
+def test_symfs(tool, program, tmp_path):
+    place(tmp_path / "root" / "nowhere" / "app", program.whole)
+    assert fold(tool, program, "--symfs", tmp_path / "root").ok().out == "app;leaf 1\n"
+    assert fold(tool, program, "--symfs", tmp_path / "other").ok().out == "app;[app] 1\n"
+
+
+def test_symfs_with_debug_file(tool, program, tmp_path):
+    root = tmp_path / "root"
+    place(root / "nowhere" / "app", program.stripped)
+    assert fold(tool, program, "--symfs", root).ok().out == "app;[app] 1\n"
+    place(root / "usr/lib/debug/.build-id" / program.id[:2] / f"{program.id[2:]}.debug",
+          program.debug)
+    assert fold(tool, program, "--symfs", root).ok().out == "app;leaf 1\n"
+
+
+def test_debug_dir(tool, program, tmp_path):
+    root, debug = tmp_path / "root", tmp_path / "debug"
+    place(root / "nowhere" / "app", program.stripped)
+    place(debug / ".build-id" / program.id[:2] / f"{program.id[2:]}.debug", program.debug)
+    args = ["--symfs", root, "--debug-dir", tmp_path / "none", "--debug-dir", debug]
+    assert fold(tool, program, *args).ok().out == "app;leaf 1\n"
+
+
+def test_another_file_is_refused(tool, program, make, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = Program(tmp_path / "other" / "program", make)
+    text = other.whole.read_bytes()
+    at = text.index(bytes.fromhex(other.id))
+    changed = bytearray(text)
+    changed[at] ^= 1
+    place(tmp_path / "root" / "nowhere" / "app", other.whole)
+    (tmp_path / "root" / "nowhere" / "app").write_bytes(bytes(changed))
+    result = fold(tool, program, "--symfs", tmp_path / "root").ok()
+    assert result.out == "app;[app] 1\n"
+    assert result.err.count("build-id differs") == 1
+
+
+@pytest.mark.parametrize("layout", ["directory", "file"])
+def test_perf_cache(tool, program, tmp_path, layout):
+    entry = tmp_path / "cache" / ".build-id" / program.id[:2] / program.id[2:]
+    if layout == "directory":
+        place(entry / "elf", program.whole)
+    else:
+        entry.parent.mkdir(parents=True)
+        entry.symlink_to(program.whole)
+    assert fold(tool, program, "--buildid-dir", tmp_path / "cache").ok().out == "app;leaf 1\n"
+    (tmp_path / ".debug").symlink_to(tmp_path / "cache")
+    assert fold(tool, program, HOME=str(tmp_path)).ok().out == "app;leaf 1\n"
+
+
+def test_perf_cache_of_another_file(tool, program, tmp_path):
+    place(tmp_path / ".debug" / ".build-id" / program.id[:2] / program.id[2:] / "elf", "/bin/true")
+    assert fold(tool, program, HOME=str(tmp_path)).ok().out == "app;[app] 1\n"
+
+
+class Server:
+    """A debuginfod server on the loopback device: answers with files by path, or never."""
+
+    def __init__(self, files, hang=False):
+        asked = self.asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+                if hang:
+                    time.sleep(30)
+                body = files.get(self.path)
+                self.send_response(200 if body else 404)
+                self.end_headers()
+                self.wfile.write(body or b"")
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def servers():
+    if not ctypes.util.find_library("debuginfod"):
+        pytest.skip("libdebuginfod is not installed")
+    running = []
+
+    def start(*args, **kwargs):
+        running.append(Server(*args, **kwargs))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.server.shutdown()
+
+
+def ask(tool, program, server, tmp_path, *args):
+    return fold(tool, program, *args, DEBUGINFOD_URLS=server.url,
+                DEBUGINFOD_CACHE_PATH=str(tmp_path / "client"))
+
+
+def test_debuginfod(tool, program, servers, tmp_path):
+    server = servers({f"/buildid/{program.id}/executable": program.stripped.read_bytes(),
+                      f"/buildid/{program.id}/debuginfo": program.debug.read_bytes()})
+    assert ask(tool, program, server, tmp_path).ok().out == "app;[app] 1\n"
+    assert not server.asked
+    assert ask(tool, program, server, tmp_path, "--debuginfod").ok().out == "app;leaf 1\n"
+    assert len(server.asked) == 2
+
+
+def test_debuginfod_without_the_file(tool, program, servers, tmp_path):
+    server = servers({})
+    assert ask(tool, program, server, tmp_path, "--debuginfod").ok().out == "app;[app] 1\n"
+    assert server.asked == [f"/buildid/{program.id}/executable"]
+
+
+def test_debuginfod_with_another_file(tool, program, servers, tmp_path):
+    with open("/bin/true", "rb") as other:
+        server = servers({f"/buildid/{program.id}/executable": other.read()})
+    assert ask(tool, program, server, tmp_path, "--debuginfod").ok().out == "app;[app] 1\n"
+
+
+def test_debuginfod_that_hangs(tool, program, servers, tmp_path):
+    server = servers({}, hang=True)
+    start = time.monotonic()
+    result = ask(tool, program, server, tmp_path, "--debuginfod=2").ok()
+    assert time.monotonic() - start < 12
+    assert result.out == "app;[app] 1\n"
+    assert "not fetched in time" in result.err
+
+
+def test_debuginfod_without_servers(tool, program):
+    result = fold(tool, program, "--debuginfod").ok()
+    assert "DEBUGINFOD_URLS is not set" in result.err
+    assert run.run([tool("pa2folded"), "--debuginfod=x", program.data]).status == 2
+
+
+def kernel_data(make, folder, build_id=b""):
+    """Two kernel functions of a kernel that is not this one."""
+    name = b"[kernel.kallsyms]_text"
+    body = make.struct.pack("<iIQQQ", -1, 0, KERNEL_TEXT, 0x1000000, KERNEL_TEXT)
+    body += (make.struct.pack("<B3x", 20) + build_id if build_id else bytes(24))
+    body += make.struct.pack("<II", 5, 2) + make.pad8(name + b"\0")
+    misc = 1 | (0x4000 if build_id else 0)
+    records = [make.comm(7, 7, "app", 1), make.record(10, misc, body + make.trailer(0, 0, 2)),
+               make.sample(7, 7, 3, [make.KERNEL, KERNEL_TEXT + 0x110, KERNEL_TEXT + 0x210])]
+    data = folder / "perf.data"
+    data.write_bytes(make.perf_data(records, [make.attr(make.SOFTWARE, make.CPU_CLOCK, 99)]))
+    return type("Data", (), {"data": data})
+
+
+@pytest.fixture
+def vmlinux(tmp_path):
+    """A kernel image linked elsewhere than it runs, with a build-id."""
+    source = tmp_path / "kernel.s"
+    source.write_text(
+        '.globl _text\n.text\n_text:\n.fill 0x100,1,0x90\n'
+        '.globl inner\n.type inner,@function\ninner:\n.fill 0x100,1,0x90\n.size inner,.-inner\n'
+        '.globl outer\n.type outer,@function\nouter:\n.fill 0x100,1,0x90\n.size outer,.-outer\n')
+    out = tmp_path / "vmlinux"
+    subprocess.run(["gcc", "-nostdlib", "-static", "-Wl,-Ttext=0xffffffff81000000", "-Wl,-e,_text",
+                    "-Wl,--build-id=sha1", "-o", out, source], check=True)
+    return out
+
+
+def test_kernel_is_unknown(tool, make, tmp_path):
+    result = fold(tool, kernel_data(make, tmp_path)).ok()
+    assert result.out == "app;[[kernel.kallsyms]];[[kernel.kallsyms]] 1\n"
+    assert "stay unnamed" in result.err and result.err.count("\n") == 1
+
+
+def test_kernel_by_kallsyms(tool, make, tmp_path):
+    text = tmp_path / "kallsyms"
+    text.write_text(f"{KERNEL_TEXT:x} T _text\n{KERNEL_TEXT + 0x100:x} t inner\n"
+                    f"{KERNEL_TEXT + 0x200:x} T outer\n{KERNEL_TEXT + 0x300:x} T end\n")
+    result = fold(tool, kernel_data(make, tmp_path), "--kallsyms", text).ok()
+    assert (result.out, result.err) == ("app;outer;inner 1\n", "")
+
+
+def test_kernel_by_vmlinux(tool, make, vmlinux, tmp_path):
+    result = fold(tool, kernel_data(make, tmp_path), "--vmlinux", vmlinux).ok()
+    assert (result.out, result.err) == ("app;outer;inner 1\n", "")
+    missing = fold(tool, kernel_data(make, tmp_path), "--vmlinux", tmp_path / "none").ok()
+    assert "none: failed to read kernel symbols" in missing.err
+
+
+@pytest.mark.parametrize("name", ["kallsyms", "vmlinux"])
+def test_kernel_by_build_id(tool, make, vmlinux, tmp_path, name):
+    notes = subprocess.run(["readelf", "-n", vmlinux], capture_output=True, text=True).stdout
+    build_id = re.search(r"Build ID: ([0-9a-f]{40})", notes)[1]
+    data = kernel_data(make, tmp_path, bytes.fromhex(build_id))
+    entry = tmp_path / "cache" / ".build-id" / build_id[:2] / build_id[2:]
+    entry.mkdir(parents=True)
+    if name == "vmlinux":
+        shutil.copy(vmlinux, entry / name)
+    else:
+        (entry / name).write_text(f"{KERNEL_TEXT + 0x100:x} t inner\n"
+                                  f"{KERNEL_TEXT + 0x200:x} T outer\n")
+    result = fold(tool, data, "--buildid-dir", tmp_path / "cache").ok()
+    assert (result.out, result.err) == ("app;outer;inner 1\n", "")
