@@ -37,6 +37,8 @@ static void take(const char *text, size_t bytes, void *ctx)
 {
 	struct sink *s = ctx;
 
+	if (!bytes) /* the text may be NULL then */
+		return;
 	if (!s->too_long && bytes <= DEMANGLED_MAX_BYTES - s->bytes) {
 		memcpy(s->text + s->bytes, text, bytes);
 		s->bytes += bytes;
