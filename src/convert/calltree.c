@@ -38,7 +38,9 @@ struct pa_calltree {
 	uint32_t name_cnt, name_cap, node_cnt, node_cap;
 	struct index by_text, by_place;
 	uint64_t seed; /* names are hostile: they can't be made to collide */
-	bool arranged;
+	bool arranged, reverse;
+	bool is_before; /* what is added now */
+	bool is_diff;
 };
 
 static uint32_t hash_place(uint32_t parent, uint32_t name, unsigned int class, uint64_t seed)
@@ -221,29 +223,77 @@ void pa_calltree__free(struct pa_calltree *t)
 	free(t);
 }
 
+/* The node of a stack, root first, or with reverse leaf first. */
+static int find_stack(struct pa_calltree *t, const char *const *names,
+		      const enum pa_frame_class *classes, size_t cnt, uint32_t *out)
+{
+	uint32_t name;
+	int err = 0;
+
+	*out = 0;
+	for (size_t k = 0; !err && k < cnt; k++) {
+		size_t i = t->reverse ? cnt - 1 - k : k;
+
+		err = name_id(t, names[i], &name);
+		if (!err)
+			err = child_id(t, *out, name, (unsigned int)classes[i] % CLASS_CNT, out);
+	}
+	return err;
+}
+
+void pa_calltree__set_reverse(struct pa_calltree *t, bool reverse)
+{
+	t->reverse = reverse;
+}
+
 int pa_calltree__add(struct pa_calltree *t, const char *const *names,
 		     const enum pa_frame_class *classes, size_t cnt, uint64_t weight)
 {
-	uint32_t node = 0, name;
+	uint64_t *sum = t->is_before ? &t->nodes[0].before : &t->nodes[0].weight;
+	uint32_t node;
 	int err;
 
 	/* The root's weight bounds all others, so saturating here keeps every sum consistent. */
-	if (weight > UINT64_MAX - t->nodes[0].weight)
-		weight = UINT64_MAX - t->nodes[0].weight;
+	if (weight > UINT64_MAX - *sum)
+		weight = UINT64_MAX - *sum;
 	if (!weight)
 		return 0;
 	/* First the places, then the weights: a failed add leaves no half-weighted stack. */
-	for (size_t i = 0; i < cnt; i++) {
-		err = name_id(t, names[i], &name);
-		if (!err)
-			err = child_id(t, node, name, (unsigned int)classes[i] % CLASS_CNT, &node);
-		if (err)
-			return err;
+	err = find_stack(t, names, classes, cnt, &node);
+	if (err)
+		return err;
+	for (;; node = t->nodes[node].parent) {
+		if (t->is_before)
+			t->nodes[node].before += weight;
+		else
+			t->nodes[node].weight += weight;
+		if (!node)
+			return 0;
 	}
-	for (; node; node = t->nodes[node].parent)
-		t->nodes[node].weight += weight;
-	t->nodes[0].weight += weight;
-	return 0;
+}
+
+void pa_calltree__set_before(struct pa_calltree *t, bool is_before)
+{
+	t->is_before = is_before;
+	t->is_diff |= is_before;
+}
+
+bool pa_calltree__is_diff(const struct pa_calltree *t)
+{
+	return t->is_diff;
+}
+
+uint64_t pa_calltree__vanished(struct pa_calltree *t, uint64_t *total)
+{
+	uint64_t vanished = 0;
+
+	/* Of a branch that is gone the topmost node is counted, which has all of it. */
+	for (uint32_t i = 1; i < t->node_cnt; i++)
+		if (!t->nodes[i].weight &&
+		    (t->nodes[t->nodes[i].parent].weight || !t->nodes[i].parent))
+			vanished += t->nodes[i].before;
+	*total = t->nodes[0].before;
+	return vanished;
 }
 
 struct sort_name {

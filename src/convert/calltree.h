@@ -13,6 +13,7 @@
 
 struct pa_calltree_node {
 	uint64_t weight; /* of the stacks through here, never less than its children's sum */
+	uint64_t before; /* the same of what it is compared with */
 	uint64_t start;	 /* scratch of whoever draws */
 	uint32_t name;	 /* id, see pa_calltree__name */
 	uint32_t parent;

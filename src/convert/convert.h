@@ -221,6 +221,12 @@ struct pa_flame_opts {
 	double min_width_px;  /* frames narrower than this are left out, and counted; 0.1 */
 	unsigned width_px;    /* 1200 */
 	bool periods;	      /* pa_flame__write: weight by period instead of by samples */
+	bool inverted;	      /* the root at the top */
+	bool reverse;	      /* pa_flame__write: stacks begin with their leaf */
+	bool html;	      /* a page around the picture */
+	/* of a tree with weights from before: */
+	bool normalize; /* scale those to the same sum */
+	bool negate;	/* red for less, blue for more */
 };
 /** Draw a self-contained interactive SVG (zoom, search with matched share, no outside link).
  *  @return 0, -ENOMEM, -errno of the stream */
@@ -234,6 +240,15 @@ void pa_calltree__free(struct pa_calltree *t);
 /** Add a stack, root first; names are copied once. @return 0 or -ENOMEM */
 int pa_calltree__add(struct pa_calltree *t, const char *const *names,
 		     const enum pa_frame_class *classes, size_t cnt, uint64_t weight);
+/** Stacks that are added from now on begin with their leaf. */
+void pa_calltree__set_reverse(struct pa_calltree *t, bool reverse);
+/** Stacks that are added from now on are those of before: the tree shows what has changed. */
+void pa_calltree__set_before(struct pa_calltree *t, bool is_before);
+bool pa_calltree__is_diff(const struct pa_calltree *t);
+/** The weight of before in branches that are gone, which can't be drawn. @param total  of before */
+uint64_t pa_calltree__vanished(struct pa_calltree *t, uint64_t *total);
+/** Add the stacks of a session, each below its thread's name. @return 0, -ENOMEM */
+int pa_flame__add(const struct pa_session *s, bool periods, struct pa_calltree *t);
 int pa_calltree__write_svg(struct pa_calltree *t, const struct pa_flame_opts *opts, FILE *out);
 
 #endif

@@ -91,6 +91,10 @@ struct flame {
 	uint64_t level_cnt, drawn_cnt;
 	uint64_t cut_weight; /* of the stacks that are not drawn up to their leaf */
 	unsigned int class_mask;
+	bool inverted, html, is_diff, normalize, negate;
+	uint64_t *self_change; /* is_diff: by node, how much its own weight has changed */
+	uint64_t max_change;
+	bool *is_less; /* is_diff: by node */
 };
 
 /* ---- text ------------------------------------------------------------------------------- */
@@ -299,12 +303,86 @@ static void measure(struct flame *f)
 
 /* ---- the parts of the document ---------------------------------------------------------- */
 
+/* Before, in the sum that after has. */
+static uint64_t before_of(const struct flame *f, uint64_t before)
+{
+	uint64_t total = f->nodes[0].before;
+
+	if (!f->normalize || !total)
+		return before;
+	return (uint64_t)((unsigned __int128)before * f->nodes[0].weight / total);
+}
+
+/* How much the weight of each node itself, without its children's, has changed. */
+static int compare_trees(struct flame *f)
+{
+	int64_t *own = calloc(f->node_cnt, sizeof(*own));
+
+	f->self_change = calloc(f->node_cnt, sizeof(*f->self_change));
+	f->is_less = calloc(f->node_cnt, sizeof(*f->is_less));
+	if (!own || !f->self_change || !f->is_less) {
+		free(own);
+		return -ENOMEM;
+	}
+	/* unsigned sums wrap as they should: only the differences are read */
+	for (uint32_t i = 0; i < f->node_cnt; i++) {
+		int64_t change = (int64_t)(f->nodes[i].weight - before_of(f, f->nodes[i].before));
+
+		own[i] += change;
+		if (i)
+			own[f->nodes[i].parent] -= change;
+	}
+	for (uint32_t i = 0; i < f->node_cnt; i++) {
+		f->is_less[i] = own[i] < 0;
+		f->self_change[i] = own[i] < 0 ? -(uint64_t)own[i] : (uint64_t)own[i];
+		if (f->self_change[i] > f->max_change && f->nodes[i].weight)
+			f->max_change = f->self_change[i];
+	}
+	free(own);
+	return 0;
+}
+
+/* ": 12 before, 3.40 %, now +1.20 points" */
+static void put_change(const struct flame *f, const struct pa_calltree_node *n)
+{
+	uint64_t total = f->nodes[0].before ? f->nodes[0].before : 1;
+	double points = 100.0 * n->weight / f->total - 100.0 * n->before / total;
+	char buf[32];
+
+	fprintf(f->out, "\nbefore: %s ", grouped(n->before, buf));
+	put_text(f->out, f->unit, 64);
+	fputs(", ", f->out);
+	put_percent(f->out, n->before, total);
+	fprintf(f->out, " (%+.2f points)", points);
+}
+
+/* A class of the style sheet; in a comparison white to red for more, to blue for less. */
+static void set_color(const struct flame *f, const struct pa_calltree_node *n, char buf[32])
+{
+	uint32_t id = n - f->nodes;
+	unsigned pale;
+
+	if (!f->is_diff) {
+		snprintf(buf, 32, "class=\"%c%u\"", class_letters[n->class],
+			 shade(pa_calltree__name(f->tree, n->name)));
+		return;
+	}
+	pale = f->max_change ? 235 - (unsigned)(150.0 * f->self_change[id] / f->max_change) : 235;
+	if (!f->self_change[id])
+		snprintf(buf, 32, "fill=\"#ebebeb\"");
+	else if (f->is_less[id] != f->negate)
+		snprintf(buf, 32, "fill=\"#%02x%02xff\"", pale, pale);
+	else
+		snprintf(buf, 32, "fill=\"#ff%02x%02x\"", pale, pale);
+}
+
 static void put_frame(const struct flame *f, const struct pa_calltree_node *n, uint64_t level)
 {
 	const char *name = pa_calltree__name(f->tree, n->name);
 	uint64_t x = centipx(f, n->start) + PAD_PX * 100;
 	uint64_t width = centipx(f, n->start + n->weight) + PAD_PX * 100 - x;
-	uint64_t y = HEAD_PX + (f->level_cnt - 1 - level) * PITCH_PX;
+	uint64_t y = HEAD_PX + (f->inverted ? level : f->level_cnt - 1 - level) * PITCH_PX;
+	char color[32];
 	uint64_t room = width > 600 ? (width - 600) / CHAR_CENTIPX : 0;
 	char buf[32];
 
@@ -317,11 +395,13 @@ static void put_frame(const struct flame *f, const struct pa_calltree_node *n, u
 	put_text(f->out, f->unit, 64);
 	fputs(", ", f->out);
 	put_percent(f->out, n->weight, f->total);
+	if (f->is_diff)
+		put_change(f, n);
+	set_color(f, n, color);
 	fprintf(f->out,
-		"</title><rect class=\"%c%u\" x=\"%" PRIu64 ".%02" PRIu64 "\" y=\"%" PRIu64
+		"</title><rect %s x=\"%" PRIu64 ".%02" PRIu64 "\" y=\"%" PRIu64
 		"\" width=\"%" PRIu64 ".%02" PRIu64 "\" height=\"%d\" rx=\"1\"/>",
-		class_letters[n->class], shade(name), x / 100, x % 100, y, width / 100, width % 100,
-		FRAME_PX);
+		color, x / 100, x % 100, y, width / 100, width % 100, FRAME_PX);
 	if (room >= 3) {
 		fprintf(f->out, "<text x=\"%" PRIu64 ".%02" PRIu64 "\" y=\"%" PRIu64 "\">",
 			x / 100 + 3, x % 100, y + 12);
@@ -421,13 +501,14 @@ static void put_svg(const struct flame *f)
 {
 	uint64_t height_px = HEAD_PX + f->level_cnt * PITCH_PX + FOOT_PX;
 
+	if (!f->html)
+		fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", f->out);
 	fprintf(f->out,
-		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"pa-flame\" width=\"%" PRIu64
 		"\" height=\"%" PRIu64 "\" viewBox=\"0 0 %" PRIu64 " %" PRIu64
-		"\" data-min=\"%" PRIu64 ".%03" PRIu64 "\" data-unit=\"",
+		"\" data-min=\"%" PRIu64 ".%03" PRIu64 "\"%s data-unit=\"",
 		f->width_px, height_px, f->width_px, height_px, f->min_millipx / 1000,
-		f->min_millipx % 1000);
+		f->min_millipx % 1000, f->inverted ? " data-inverted=\"1\"" : "");
 	put_text(f->out, f->unit, 64);
 	fputs("\">\n<title>", f->out);
 	put_text(f->out, f->title, NAME_CELLS_MAX);
@@ -446,6 +527,18 @@ static void put_svg(const struct flame *f)
 	fputs("]]></script>\n</svg>\n", f->out);
 }
 
+/* The same picture in a page of its own. */
+static void put_html(const struct flame *f)
+{
+	fputs("<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>", f->out);
+	put_text(f->out, f->title, NAME_CELLS_MAX);
+	fputs("</title><style>body{margin:0}svg{display:block}</style></head>\n"
+	      "<body data-flame=\"1\">\n",
+	      f->out);
+	put_svg(f);
+	fputs("</body></html>\n", f->out);
+}
+
 /* ---- public ----------------------------------------------------------------------------- */
 
 static void set_opts(struct flame *f, const struct pa_flame_opts *opts)
@@ -462,6 +555,10 @@ static void set_opts(struct flame *f, const struct pa_flame_opts *opts)
 		f->width_px = 400;
 	if (f->width_px > 100000)
 		f->width_px = 100000;
+	f->inverted = o.inverted;
+	f->html = o.html;
+	f->normalize = o.normalize;
+	f->negate = o.negate;
 	f->min_millipx = 100;
 	if (o.min_width_px > 0 && o.min_width_px < 1000)
 		f->min_millipx = (uint64_t)(o.min_width_px * 1000 + 0.5);
@@ -477,12 +574,22 @@ int pa_calltree__write_svg(struct pa_calltree *t, const struct pa_flame_opts *op
 	set_opts(&f, opts);
 	f.nodes = pa_calltree__nodes(t, &f.node_cnt);
 	f.total = f.nodes[0].weight ? f.nodes[0].weight : 1;
+	f.is_diff = pa_calltree__is_diff(t);
+	err = f.is_diff ? compare_trees(&f) : 0;
+	if (err)
+		goto out;
 	measure(&f);
 	errno = 0;
-	put_svg(&f);
+	if (f.html)
+		put_html(&f);
+	else
+		put_svg(&f);
 	if (fflush(out) || ferror(out))
-		return errno ? -errno : -EIO;
-	return 0;
+		err = errno ? -errno : -EIO;
+out:
+	free(f.self_change);
+	free(f.is_less);
+	return err;
 }
 
 /* ---- from a session --------------------------------------------------------------------- */
@@ -570,33 +677,45 @@ static int add_stack(struct pa_calltree *t, struct stack_names *s, const struct 
 	return pa_calltree__add(t, s->stack, s->classes, st->frame_cnt + 1, weight);
 }
 
-int pa_flame__write(const struct pa_session *session, const struct pa_flame_opts *opts, FILE *out)
+int pa_flame__add(const struct pa_session *session, bool periods, struct pa_calltree *tree)
 {
-	bool periods =
-		pa_session__is_weighted(session) ||
-		(opts && opts->sz >= offsetof(struct pa_flame_opts, periods) + sizeof(bool) &&
-		 opts->periods);
 	struct stack_names s = {.frame_cnt = pa_session__frame_cnt(session)};
-	struct pa_calltree *tree = NULL;
-	int err;
+	int err = 0;
 
+	periods |= pa_session__is_weighted(session);
 	s.names = calloc(s.frame_cnt + 1, sizeof(*s.names));
 	s.made = calloc(s.frame_cnt + 1, sizeof(*s.made));
-	err = s.names && s.made ? pa_calltree__new(&tree) : -ENOMEM;
+	if (!s.names || !s.made)
+		err = -ENOMEM;
 	for (size_t i = 0; !err && i < pa_session__stack_cnt(session); i++) {
 		struct pa_stack st;
 
 		pa_session__stack(session, i, &st);
 		err = add_stack(tree, &s, session, &st, periods ? st.period_sum : st.sample_cnt);
 	}
-	if (!err)
-		err = pa_calltree__write_svg(tree, opts, out);
-	pa_calltree__free(tree);
 	for (size_t i = 0; s.made && i < s.frame_cnt; i++)
 		free(s.made[i]);
 	free(s.made);
 	free(s.names);
 	free(s.stack);
 	free(s.classes);
+	return err;
+}
+
+int pa_flame__write(const struct pa_session *session, const struct pa_flame_opts *opts, FILE *out)
+{
+	struct pa_flame_opts o = {0};
+	struct pa_calltree *tree;
+	int err = pa_calltree__new(&tree);
+
+	if (err)
+		return err;
+	if (opts)
+		memcpy(&o, opts, opts->sz < sizeof(o) ? opts->sz : sizeof(o));
+	pa_calltree__set_reverse(tree, o.reverse);
+	err = pa_flame__add(session, o.periods, tree);
+	if (!err)
+		err = pa_calltree__write_svg(tree, opts, out);
+	pa_calltree__free(tree);
 	return err;
 }

@@ -11,7 +11,7 @@ const SVG = 'http://www.w3.org/2000/svg', HTML = 'http://www.w3.org/1999/xhtml';
 const PAD = 10, PITCH = 17, GAP = 0.5, TEXT_PAD = 6;
 const script = document.currentScript;
 const svg = (script && script.ownerSVGElement) || document.querySelector('svg.pa-flame');
-const alone = document.documentElement === svg;
+const alone = document.documentElement === svg || document.body.dataset.flame === '1';
 const $ = (selector) => svg.querySelector(selector);
 const head = $('.head'), details = $('.details'), legend = $('.legend'), title = $('.title');
 const fullTitle = $('title').textContent;
@@ -28,12 +28,14 @@ const frames = Array.from(svg.querySelectorAll('.frames > g'), (g, i) => {
 		label: null, name: null};
 });
 const root = frames[0];
-const baseY = Number(root.rect.getAttribute('y'));
-const topY = Math.min(baseY, baseY - PITCH * frames.reduce((m, f) => Math.max(m, f.level), 0));
+const inverted = svg.dataset.inverted === '1';
+const rootY = Number(root.rect.getAttribute('y'));
+const rise = PITCH * frames.reduce((m, f) => Math.max(m, f.level), 0);
+const baseY = inverted ? rootY + rise : rootY, topY = inverted ? rootY : rootY - rise;
 
 let width = svg.viewBox.baseVal.width;
 let view = root;		// the frame that fills the width
-let flipped = false;
+let flipped = inverted;
 let charPx = 6.63;
 
 function nameOf(f)
