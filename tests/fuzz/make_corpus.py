@@ -191,16 +191,79 @@ def elf(tmp):
     return elves(tmp)[0]
 
 
-def decl(tmp):
-    """DWARF 4 and 5, their directory's name replaced."""
-    (tmp / "a.c").write_text(SOURCE)
-    seeds = {}
-    for version in ("4", "5"):
-        run(["gcc", "-o", "out", "a.c", "-O1", "-shared", "-nostdlib", "-fPIC", f"-gdwarf-{version}",
-             "-Wl,-z,noseparate-code", "-Wl,--build-id=none"], cwd=tmp)
+def dwarf(tmp):
+    """Small functions with inlined ones, in two versions of DWARF."""
+    source = tmp / "a.c"
+    source.write_text("static inline __attribute__((always_inline)) int in(int x) { return x * 3; }\n"
+                      "int f(int x) { return in(x) + in(x + 1); }\nint _start(void) { return f(2); }\n")
+    made = {}
+    for version in 4, 5:
+        run(["gcc", f"-gdwarf-{version}", "-O2", "-nostdlib", "-static", "-no-pie",
+             "-fno-asynchronous-unwind-tables", "-Wl,-z,norelro", "-Wl,--build-id=none",
+             "-o", "out", "a.c"], cwd=tmp)
         here = str(tmp).encode()
-        seeds[f"dwarf{version}"] = (tmp / "out").read_bytes().replace(here, b"/" * len(here))
-    return seeds
+        made[f"dwarf{version}"] = (tmp / "out").read_bytes().replace(here, b"/" * len(here))
+    return made
+
+
+def cfi(tmp):
+    """.eh_frame with an index, and .debug_frame, of code that saves registers."""
+    source = tmp / "a.c"
+    source.write_text("int g(int *);\nint f(int x) { int a[9] = {x}; return g(a) + g(a + 1); }\n"
+                      "int g(int *p) { return *p; }\nint _start(void) { return f(2); }\n")
+    made = {}
+    for name, flags in (("eh", ["-fasynchronous-unwind-tables"]),
+                        ("debug", ["-g1", "-fno-asynchronous-unwind-tables"])):
+        run(["gcc", "-O2", "-fno-inline", "-nostdlib", "-static", "-no-pie", *flags,
+             "-Wl,-z,norelro", "-Wl,--build-id=none", "-Wl,--eh-frame-hdr", "-o", "out", "a.c"],
+            cwd=tmp)
+        run(["objcopy", "-R", ".debug_info", "-R", ".debug_str", "-R", ".debug_line", "-R",
+             ".debug_abbrev", "-R", ".debug_aranges", "-R", ".debug_line_str", "-R", ".comment",
+             "out"], cwd=tmp)
+        made[name] = (tmp / "out").read_bytes()
+    return made
+
+
+def tracing(_tmp):
+    """The head of TRACING_DATA and two formats, as a kernel writes them."""
+    def sized(text, width="<Q"):
+        return struct.pack(width, len(text)) + text
+
+    page = b"\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;\n"
+    head = (b"name: %s\nID: %d\nformat:\n"
+            b"\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n"
+            b"\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n")
+    switch = head % (b"sched_switch", 314) + (
+        b"\tfield:char prev_comm[16];\toffset:8;\tsize:16;\tsigned:0;\n"
+        b"\tfield:pid_t prev_pid;\toffset:24;\tsize:4;\tsigned:1;\n"
+        b"\tfield:long prev_state;\toffset:32;\tsize:8;\tsigned:1;\n\nprint fmt: \"%d\", REC->prev_pid\n")
+    open_ = head % (b"open", 7) + (
+        b"\tfield:__data_loc char[] filename;\toffset:8;\tsize:4;\tsigned:0;\n\nprint fmt: \"\"\n")
+    data = b"\x17\x08\x44tracing0.6\0" + b"\0\x08" + struct.pack("<I", 4096)
+    data += b"header_page\0" + sized(page) + b"header_event\0" + sized(b"type_len : 5 bits\n")
+    data += struct.pack("<I", 0) + struct.pack("<I", 2)
+    for system, text in (b"sched\0", switch), (b"fs\0", open_):
+        data += system + struct.pack("<I", 1) + sized(text)
+    data += struct.pack("<I", 0) + struct.pack("<I", 0) + struct.pack("<Q", 0)
+    return {"two-events": data + bytes(40)}
+
+
+def jitdump(_tmp):
+    """Code that is loaded, moved and has lines."""
+    def record(kind, body):
+        return struct.pack("<IIQ", kind, 16 + len(body), 1000 + kind) + body
+
+    lines = struct.pack("<QQ", 0x7000, 1) + struct.pack("<QII", 0x7000, 5, 0) + b"a.js\0"
+    load = struct.pack("<IIQQQQ", 7, 7, 0x7000, 0x7000, 4, 1) + b"name\0" + b"\x90" * 4
+    move = struct.pack("<IIQQQQQ", 7, 7, 0x8000, 0x7000, 0x8000, 4, 1)
+    head = struct.pack("<IIIIIIQQ", 0x4A695444, 1, 40, 62, 0, 7, 1, 0)
+    return {"three": head + record(2, lines) + record(0, load) + record(1, move) + record(3, b"")}
+
+
+def gopclntab(_tmp):
+    """Only the head of a table: there may be no Go compiler."""
+    return {"go118": struct.pack("<IHBB8Q", 0xfffffff0, 0, 1, 8, 1, 1, 0x401000, 72, 80, 88, 96, 104)
+            + bytes(64)}
 
 
 def debugdata(tmp):
@@ -276,7 +339,8 @@ def folded(_tmp):
 
 
 TARGETS = {
-    "reader": perfdata, "elf": elf, "decl": decl, "debugdata": debugdata,
+    "reader": perfdata, "elf": elf, "dwarf": dwarf, "cfi": cfi, "tracing": tracing,
+    "jitdump": jitdump, "gopclntab": gopclntab, "debugdata": debugdata,
     "buildid": buildid, "saved": saved, "perfmap": perfmap, "jitname": jitname,
     "demangle": demangle, "kallsyms": kallsyms, "kallcache": kallcache, "folded": folded,
 }
