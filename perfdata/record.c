@@ -68,10 +68,17 @@ static const char *name_at(const struct perf_event_header *hdr, size_t offset, s
 
 bool pd_mmap2_is_old(const struct perf_event_header *hdr)
 {
-	/* No byte of a prot is as large as that of a name's letter. */
-	return hdr->type == PERF_RECORD_MMAP2 && hdr->size > MMAP2_OLD_NAME &&
-	       !(hdr->misc & PERF_RECORD_MISC_MMAP_BUILD_ID) &&
-	       ((const unsigned char *)hdr)[MMAP2_OLD_NAME] >= ' ';
+	const unsigned char *p = (const unsigned char *)hdr + MMAP2_OLD_NAME;
+
+	if (hdr->type != PERF_RECORD_MMAP2 || hdr->size < MMAP2_OLD_NAME + 4 ||
+	    (hdr->misc & PERF_RECORD_MISC_MMAP_BUILD_ID))
+		return false;
+	/* Four letters of a name are four large bytes. A prot has one, small; or two where perf
+	 * inject --jit has put a file's mode. */
+	for (int i = 0; i < 4; i++)
+		if (p[i] < ' ')
+			return false;
+	return true;
 }
 
 static __u32 prot_by_misc(const struct perf_event_header *hdr)

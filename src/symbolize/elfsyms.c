@@ -47,7 +47,8 @@ int pa_symbuild__names(struct pa_symbuild *b, const void *data, size_t bytes, ui
 		b->names = p;
 		b->names_cap = cap;
 	}
-	memcpy(b->names + b->names_bytes, data, bytes);
+	if (bytes)
+		memcpy(b->names + b->names_bytes, data, bytes);
 	*at = (uint32_t)b->names_bytes;
 	b->names_bytes += bytes;
 	return 0;

@@ -165,9 +165,10 @@ static bool is_node(const char *name)
 
 static void attach_lines(struct pa_jitdump *d, struct entry *e)
 {
-	const struct line *first = d->lines + d->pending_line;
+	const struct line *first;
 
 	if (d->pending_cnt && d->pending_addr == e->start) {
+		first = d->lines + d->pending_line;
 		e->line = d->pending_line;
 		e->line_cnt = d->pending_cnt;
 		e->lines_base = e->start;
