@@ -592,12 +592,15 @@ int pa_jitdump__line(const struct pa_jitdump *d, size_t i, uint64_t addr, const 
 		     uint32_t *line)
 {
 	const struct entry *e = &d->entries[i];
-	const struct line *lines = d->lines + e->line;
+	const struct line *lines;
 	uint64_t at = addr - e->start + e->lines_base;
 	size_t low = 0, high = e->line_cnt;
 
 	*file = "";
 	*line = 0;
+	if (!high)
+		return -ENOENT;
+	lines = d->lines + e->line;
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
