@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "convert/input.h"
 
@@ -15,6 +16,7 @@ struct pa_input {
 	struct pd_reader *reader;
 	struct pa_symbolizer *symbolizer;
 	struct pa_session *session;
+	char *kallsyms; /* in the directory of perf record --kcore */
 	const char **tags;
 	size_t tag_cnt;
 	bool is_whole;
@@ -169,6 +171,22 @@ static const char *tell_origin(void *ctx)
 	return pd_reader__feature_string(in->reader, PD_FEAT_ARCH);
 }
 
+/* What perf record --kcore has copied is the kernel of the data. */
+static int use_kcore_dir(struct pa_input *in)
+{
+	const char *dir = pd_reader__kcore_dir(in->reader);
+
+	if (!dir || in->opts.kallsyms || in->opts.vmlinux)
+		return 0;
+	if (asprintf(&in->kallsyms, "%s/kallsyms", dir) < 0) {
+		in->kallsyms = NULL;
+		return -ENOMEM;
+	}
+	if (!access(in->kallsyms, R_OK))
+		in->opts.kallsyms = in->kallsyms;
+	return 0;
+}
+
 static int set_up(struct pa_input *in)
 {
 	struct pa_symbolizer_opts sym_opts = {
@@ -224,7 +242,9 @@ int pa_input__open(const char *path, const struct pa_input_opts *opts, struct pa
 			    in->reader && *pd_reader__errmsg(in->reader)
 				    ? pd_reader__errmsg(in->reader)
 				    : strerror(-err));
-	err = set_up(in);
+	err = use_kcore_dir(in);
+	if (!err)
+		err = set_up(in);
 	if (err)
 		return fail(in, err, "failed to set up: %s", strerror(-err));
 	end = pa_session__feed_reader(in->session, in->reader);
@@ -305,5 +325,6 @@ void pa_input__close(struct pa_input *in)
 	pa_symbolizer__free(in->symbolizer);
 	pd_reader__close(in->reader);
 	free(in->tags);
+	free(in->kallsyms);
 	free(in);
 }

@@ -254,6 +254,16 @@ def test_kernel_by_kallsyms(tool, make, tmp_path):
     assert (result.out, result.err) == ("app;outer;inner 1\n", "")
 
 
+def test_kernel_of_a_kcore_directory(tool, make, tmp_path):
+    folder = tmp_path / "perf.data.dir"
+    (folder / "kcore_dir").mkdir(parents=True)
+    kernel_data(make, tmp_path).data.rename(folder / "data")
+    (folder / "kcore_dir" / "kallsyms").write_text(
+        f"{KERNEL_TEXT + 0x100:x} t inner\n{KERNEL_TEXT + 0x200:x} T outer\n")
+    result = fold(tool, type("Data", (), {"data": folder})).ok()
+    assert (result.out, result.err) == ("app;outer;inner 1\n", "")
+
+
 def test_kernel_by_vmlinux(tool, make, vmlinux, tmp_path):
     result = fold(tool, kernel_data(make, tmp_path), "--vmlinux", vmlinux).ok()
     assert (result.out, result.err) == ("app;outer;inner 1\n", "")
