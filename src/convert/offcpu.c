@@ -56,7 +56,7 @@ static int add_alias(struct pa_session *s, uint32_t tid, uint32_t kernel_tid)
 	return 0;
 }
 
-static struct pa_off_thread *get_thread(struct pa_session *s, uint32_t tid)
+static struct pa_off_thread *find_thread(struct pa_session *s, uint32_t tid)
 {
 	struct pa_offcpu *o = &s->offcpu;
 	uint64_t hash = hash_tid(s, tid);
@@ -65,6 +65,18 @@ static struct pa_off_thread *get_thread(struct pa_session *s, uint32_t tid)
 	while ((i = pa_index__next(&o->by_tid, hash, &pos)) != PA_NONE)
 		if (o->threads[i].tid == tid)
 			return &o->threads[i];
+	return NULL;
+}
+
+/* Of a thread that was switched out: those that are only ever switched in are not waited for. */
+static struct pa_off_thread *get_thread(struct pa_session *s, uint32_t tid)
+{
+	struct pa_off_thread *t = find_thread(s, tid);
+	struct pa_offcpu *o = &s->offcpu;
+	uint64_t hash = hash_tid(s, tid);
+
+	if (t)
+		return t;
 	if (o->thread_cnt >= PA_NONE ||
 	    pa_array_grow(&o->threads, o->thread_cnt, &o->thread_cap, sizeof(*o->threads)) ||
 	    pa_index__add(&o->by_tid, hash, o->thread_cnt))
@@ -76,19 +88,21 @@ static struct pa_off_thread *get_thread(struct pa_session *s, uint32_t tid)
 /* One switch, all earlier ones being applied. */
 static int apply(struct pa_session *s, const struct pa_switch *sw)
 {
-	struct pa_off_thread *t = get_thread(s, sw->tid);
+	struct pa_off_thread *t;
 	struct pa_stack_entry *e;
 
-	if (!t)
-		return -ENOMEM;
 	if (sw->stack != PA_NONE) {
+		t = get_thread(s, sw->tid);
+		if (!t)
+			return -ENOMEM;
 		/* out twice: the switch in between is lost */
 		s->offcpu.unpaired_cnt += t->stack != PA_NONE;
 		t->stack = sw->stack;
 		t->out_ns = sw->time_ns;
 		return 0;
 	}
-	if (t->stack == PA_NONE)
+	t = find_thread(s, sw->tid);
+	if (!t || t->stack == PA_NONE)
 		return 0;
 	if (sw->time_ns < t->out_ns) { /* too late to be put in order */
 		s->offcpu.unpaired_cnt++;

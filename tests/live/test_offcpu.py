@@ -2,6 +2,7 @@
 """Times off the CPU and tracepoints' fields, from what perf records, against what perf itself
 says about the same file."""
 import collections
+import functools
 import re
 
 import pytest
@@ -32,10 +33,11 @@ class Recording:
         assert result.status == status, str(result)
         return result
 
-    def off(self, *options):
-        """Folded stacks of the time off the CPU; nothing is warned about."""
+    def off(self, *options, some_lost=False):
+        """Folded stacks of the time off the CPU; nothing is warned about, unless perf lost some
+        of the switches."""
         result = self.convert("--off-cpu", *options)
-        assert result.err == ""
+        assert result.err == "" or some_lost and "their end is not in the file" in result.err
         return readers.folded(result.out)
 
     def switches(self):
@@ -74,11 +76,12 @@ def time_in(stacks, function):
     return sum(weight for stack, weight in stacks.items() if function in stack)
 
 
-def pair(switches):
+def pair(switches, name=lambda comm, tid: comm):
     """Times off the CPU in nanoseconds by comm, as the definition has it; None stands for one
     whose end is missing although the thread ran again."""
     times, since = collections.defaultdict(list), {}
     for time_ns, comm, prev, _, state, following in switches:
+        comm = name(comm, prev)
         if following in since:
             out_ns, out_comm = since.pop(following)
             times[out_comm].append(time_ns - out_ns)
@@ -87,6 +90,19 @@ def pair(switches):
         if prev and state[0] not in "XZ":
             since[prev] = time_ns, comm
     return times
+
+
+def retried(test):
+    """A busy machine delays the workload, and perf loses switches: three tries."""
+    @functools.wraps(test)
+    def tries(*args, **kwargs):
+        for _ in range(2):
+            try:
+                return test(*args, **kwargs)
+            except AssertionError:
+                pass
+        return test(*args, **kwargs)
+    return tries
 
 
 def check_waits(stacks):
@@ -100,9 +116,9 @@ def check_waits(stacks):
 def test_all_cpus(record, pipe):
     """To the nanosecond what the file's switches make, where none was lost and where some were."""
     recording = record(*ALL_CPUS, "-g", pipe=pipe)
-    ours = by_comm(recording.off())
-    theirs = {comm: sum(filter(None, times))
-              for comm, times in pair(recording.switches()).items()}
+    pairs = pair(recording.switches())
+    ours = by_comm(recording.off(some_lost=any(None in times for times in pairs.values())))
+    theirs = {comm: sum(filter(None, times)) for comm, times in pairs.items()}
     for comm in ("waiter", "partner"):
         assert ours[comm] == theirs[comm] > 0
     assert sum(ours.values()) == pytest.approx(sum(theirs.values()), rel=0.001)
@@ -110,6 +126,7 @@ def test_all_cpus(record, pipe):
 
 
 @pytest.mark.parametrize("pipe", [False, True])
+@retried
 def test_known_waits(record, pipe):
     """With SWITCH records each switch in is told twice: none is lost."""
     stacks = record(*ALL_CPUS, "--switch-events", "-g", pipe=pipe).off()
@@ -118,29 +135,35 @@ def test_known_waits(record, pipe):
     assert longest[0] == "waiter" and longest[-1] == "__schedule"
 
 
+@retried
 def test_timehist(record):
-    """perf sched timehist, which rounds each time to microseconds, and shows it only when the
-    thread is switched out again: when it exits, maybe not."""
+    """perf sched timehist rounds each time to microseconds, and shows it only when the thread is
+    switched out again: when it exits, maybe not. It goes by the thread's name at the end of a
+    time, we by that at its start, which of an exec is another."""
+    names = ("waiter", "partner")
     for _ in range(5):
         recording = record(*ALL_CPUS, "-g")
-        times = pair(recording.switches())
-        if None not in times["waiter"] + times["partner"]:
+        switches = list(recording.switches())
+        tids = {s[2] for s in switches if s[1] in names}
+        times = pair(switches, lambda comm, tid: tid)
+        if not any(None in times[tid] for tid in tids):
             break
     else:
         pytest.skip("perf loses switches here")
-    waits, counts = collections.Counter(), collections.Counter()
-    for line in perf("sched", recording.data, "timehist").splitlines():
-        m = TIMEHIST.match(line)
-        if m:
-            waits[m[1]] += round(float(m[3]) * 1e6)
-            counts[m[1]] += 1
-    ours = by_comm(recording.off())
-    for comm in ("waiter", "partner"):
-        assert counts[comm] >= 5
-        missing = ours[comm] - waits[comm]
-        assert min(abs(missing), abs(missing - times[comm][-1])) < 1000 * counts[comm]
+    waits = [round(float(m[3]) * 1e6)
+             for m in map(TIMEHIST.match, perf("sched", recording.data, "timehist").splitlines())
+             if m and m[1] in names]
+    before = sum(ns for comm, by_tid in pair(switches, lambda *key: key).items()
+                 for ns in by_tid if comm[1] in tids and comm[0] not in names)
+    ours = by_comm(recording.off(some_lost=True))
+    missing = ours["waiter"] + ours["partner"] + before - sum(waits)
+    last = [times[tid][-1] for tid in tids]
+    assert len(waits) >= 8
+    assert min(abs(missing - not_shown) for not_shown in (0, *last, sum(last))) < \
+        1000 * len(waits)
 
 
+@retried
 def test_perf_sched_record(tool, workload, tmp_path):
     """Without call chains: a stack is the place of the switch."""
     data = tmp_path / "perf.data"
@@ -153,11 +176,13 @@ def test_perf_sched_record(tool, workload, tmp_path):
 
 
 @pytest.mark.parametrize("pipe", [False, True])
+@retried
 def test_one_program(record, pipe):
     """Of one program, switches in are known from SWITCH records only."""
     check_waits(record("--switch-events", "-e", "sched:sched_switch", "-g", pipe=pipe).off())
 
 
+@retried
 def test_in_a_pid_namespace(tool, workload, tmp_path):
     """The tracepoint has the kernel's thread numbers, SWITCH records have the namespace's."""
     data = tmp_path / "perf.data"
@@ -167,11 +192,13 @@ def test_in_a_pid_namespace(tool, workload, tmp_path):
     check_waits(Recording(tool, data).off())
 
 
+@retried
 def test_without_tracefs(record):
     """The software event needs no tracepoint."""
     check_waits(record("--switch-events", "-e", "context-switches", "-c", "1", "-g").off())
 
 
+@retried
 def test_among_others(record):
     """Other events of the file are left out."""
     recording = record("--switch-events", "-e", "cpu-clock:u,sched:sched_switch", "-g")
