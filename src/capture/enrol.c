@@ -40,14 +40,11 @@ static int put_comm(struct enrolment *e, uint32_t tid, const char *name)
 {
 	struct pd_comm comm = {.pid = e->p->pid, .tid = tid, .comm = name, .id = make_id(e, tid)};
 	void *to = pa_bytes__reserve(e->out, 256);
-	int n;
 
 	if (!to)
 		return -ENOMEM;
-	n = pd_put_comm(to, 256, e->t->opts.events, &comm);
-	if (n > 0)
-		e->out->len += (size_t)n;
-	return 0;
+	return pa_proctab_emit(e->t, e->out, pd_put_comm(to, 256, e->t->opts.events, &comm),
+			       PA_NO_FILE);
 }
 
 static int put_thread(void *ctx, pid_t tid, const char *comm)
@@ -66,14 +63,12 @@ static int put_fork(struct enrolment *e)
 		.id = make_id(e, e->p->pid),
 	};
 	void *to = pa_bytes__reserve(e->out, 256);
-	int n;
 
 	if (!to)
 		return -ENOMEM;
-	n = pd_put_task(to, 256, e->t->opts.events, PERF_RECORD_FORK, &task);
-	if (n > 0)
-		e->out->len += (size_t)n;
-	return 0;
+	return pa_proctab_emit(e->t, e->out,
+			       pd_put_task(to, 256, e->t->opts.events, PERF_RECORD_FORK, &task),
+			       PA_NO_FILE);
 }
 
 static const struct perf_event_header *next_record(const struct pa_bytes *b, size_t *offset)
@@ -121,21 +116,20 @@ static int put_map(void *ctx, const struct pa_proc_map *map)
 		.filename = map->path,
 		.id = make_id(e, e->p->pid),
 	};
+	uint32_t file;
 	void *to;
-	int n;
 
 	if ((int64_t)map->start < 0 || is_reported_later(e, map)) /* [vsyscall] is the kernel's */
 		return 0;
-	if (pa_images__complete(e->t->opts.images, &m))
+	if (pa_images__complete(e->t->opts.images, &m, &file))
 		return -ENOMEM;
 	m.pid = e->p->pid;
 	to = pa_bytes__reserve(e->out, UINT16_MAX);
 	if (!to)
 		return -ENOMEM;
-	n = pd_put_mmap2(to, UINT16_MAX, e->t->opts.events, PERF_RECORD_MISC_USER, &m);
-	if (n > 0)
-		e->out->len += (size_t)n;
-	return 0;
+	return pa_proctab_emit(
+		e->t, e->out,
+		pd_put_mmap2(to, UINT16_MAX, e->t->opts.events, PERF_RECORD_MISC_USER, &m), file);
 }
 
 /* Is the process that /proc shows now the one that was sampled? */

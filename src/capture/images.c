@@ -17,6 +17,7 @@
 #include <uthash.h>
 
 #include "capture/images.h"
+#include "pool.h"
 
 #define HELD_MAX 1024
 #define DELETED " (deleted)"
@@ -32,12 +33,15 @@ struct file {
 	uint8_t build_id[PD_BUILD_ID_MAX];
 	uint8_t build_id_bytes;
 	bool is_elf;
+	uint32_t number;
 	int fd; /* held, or -1 */
 	UT_hash_handle hh;
 };
 
 struct pa_images {
 	struct file *files; /* uthash keeps the order of insertion */
+	struct file **by_number;
+	size_t file_cnt, file_cap;
 	size_t held_cnt, held_max;
 	char name[PATH_MAX]; /* of the last mapping completed, when it had to be changed */
 };
@@ -69,6 +73,7 @@ void pa_images__free(struct pa_images *t)
 		free(f->name);
 		free(f);
 	}
+	free(t->by_number);
 	free(t);
 }
 
@@ -145,9 +150,12 @@ static bool must_hold(const struct pa_images *t, const char *name, const struct 
 
 static struct file *add(struct pa_images *t, const char *name, int fd, const struct stat *st)
 {
-	struct file *f = calloc(1, sizeof(*f));
+	struct file *f;
 	int n;
 
+	if (pa_array_grow(&t->by_number, t->file_cnt, &t->file_cap, sizeof(*t->by_number)))
+		return NULL;
+	f = calloc(1, sizeof(*f));
 	if (!f)
 		return NULL;
 	f->name = strdup(name);
@@ -164,6 +172,8 @@ static struct file *add(struct pa_images *t, const char *name, int fd, const str
 		f->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 		t->held_cnt += f->fd >= 0;
 	}
+	f->number = (uint32_t)t->file_cnt;
+	t->by_number[t->file_cnt++] = f;
 	HASH_ADD(hh, t->files, key, sizeof(f->key), f);
 	return f;
 }
@@ -211,7 +221,7 @@ static void become_anonymous(struct pd_mmap *m)
 	m->ino = 0;
 }
 
-int pa_images__complete(struct pa_images *t, struct pd_mmap *m)
+int pa_images__complete(struct pa_images *t, struct pd_mmap *m, uint32_t *file)
 {
 	const char *name = m->filename;
 	size_t len = strlen(name);
@@ -220,6 +230,7 @@ int pa_images__complete(struct pa_images *t, struct pd_mmap *m)
 	int err;
 
 	m->build_id_bytes = 0;
+	*file = PA_NO_FILE;
 	if (is_anonymous(name)) {
 		become_anonymous(m);
 		return 0;
@@ -240,11 +251,37 @@ int pa_images__complete(struct pa_images *t, struct pd_mmap *m)
 		become_anonymous(m);
 		return 0;
 	}
+	if (f && f->is_elf)
+		*file = f->number;
 	if (f && f->build_id_bytes) {
 		memcpy(m->build_id, f->build_id, sizeof(m->build_id));
 		m->build_id_bytes = f->build_id_bytes;
 	}
 	return 0;
+}
+
+int pa_images__open(const struct pa_images *t, uint32_t file, const char **path)
+{
+	const struct file *f = t->by_number[file];
+	struct file_key key;
+	struct stat st;
+	int fd;
+
+	*path = f->name;
+	if (f->fd >= 0) {
+		fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
+		return fd < 0 ? -errno : fd;
+	}
+	fd = pa_open_regular(f->name);
+	if (fd < 0)
+		return fd;
+	if (!fstat(fd, &st)) {
+		make_key(&st, &key);
+		if (!memcmp(&key, &f->key, sizeof(key)))
+			return fd;
+	}
+	close(fd);
+	return -ESTALE;
 }
 
 int pa_images__open_held(struct pa_images *t, const struct pa_image_ref *ref)

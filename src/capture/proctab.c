@@ -113,27 +113,36 @@ void pa_proctab__begin_pass(struct pa_proctab *t, uint64_t oldest_ns, uint64_t f
 	t->floor_ns = floor_ns;
 }
 
+int pa_proctab_emit(struct pa_proctab *t, struct pa_bytes *out, int bytes, uint32_t file)
+{
+	const void *rec = out->data + out->len;
+
+	if (bytes <= 0)
+		return 0;
+	out->len += (size_t)bytes;
+	return t->opts.record ? t->opts.record(t->opts.ctx, rec, file) : 0;
+}
+
 /* MMAP2 of the kernel: dev and inode become a build-id, names become what readers understand. */
 static int write_mmap2(struct pa_proctab *t, const struct perf_event_header *hdr, uint64_t time_ns,
 		       struct pa_bytes *out)
 {
 	struct pd_mmap m;
+	uint32_t file;
 	void *to;
-	int n;
 
 	if (pd_mmap__parse(t->opts.events, hdr, &m))
 		return 0;
 	if (time_ns)
 		m.id.time = time_ns;
-	if (pa_images__complete(t->opts.images, &m))
+	if (pa_images__complete(t->opts.images, &m, &file))
 		return -ENOMEM;
 	to = pa_bytes__reserve(out, UINT16_MAX);
 	if (!to)
 		return -ENOMEM;
-	n = pd_put_mmap2(to, UINT16_MAX, t->opts.events, PERF_RECORD_MISC_USER, &m);
-	if (n > 0)
-		out->len += (size_t)n;
-	return 0;
+	return pa_proctab_emit(
+		t, out, pd_put_mmap2(to, UINT16_MAX, t->opts.events, PERF_RECORD_MISC_USER, &m),
+		file);
 }
 
 /* The trailer is u32 pid, tid; u64 time; u32 cpu, res; u64 id. FORK and EXIT have a time of
@@ -144,20 +153,20 @@ static int write_mmap2(struct pa_proctab *t, const struct perf_event_header *hdr
 int pa_proctab_write(struct pa_proctab *t, const struct perf_event_header *hdr, uint64_t time_ns,
 		     struct pa_bytes *out)
 {
-	size_t at = out->len;
 	uint8_t *rec;
 
 	if (hdr->type == PERF_RECORD_MMAP || hdr->type == PERF_RECORD_MMAP2)
 		return write_mmap2(t, hdr, time_ns, out);
-	if (pa_bytes__append(out, hdr, hdr->size))
+	rec = pa_bytes__reserve(out, hdr->size);
+	if (!rec)
 		return -ENOMEM;
-	if (!time_ns)
-		return 0;
-	rec = out->data + at;
-	memcpy(rec + hdr->size - TRAILER_TIME_FROM_END, &time_ns, sizeof(time_ns));
-	if (hdr->type == PERF_RECORD_FORK || hdr->type == PERF_RECORD_EXIT)
-		memcpy(rec + TASK_TIME_OFFSET, &time_ns, sizeof(time_ns));
-	return 0;
+	memcpy(rec, hdr, hdr->size);
+	if (time_ns) {
+		memcpy(rec + hdr->size - TRAILER_TIME_FROM_END, &time_ns, sizeof(time_ns));
+		if (hdr->type == PERF_RECORD_FORK || hdr->type == PERF_RECORD_EXIT)
+			memcpy(rec + TASK_TIME_OFFSET, &time_ns, sizeof(time_ns));
+	}
+	return pa_proctab_emit(t, out, hdr->size, PA_NO_FILE);
 }
 
 static int to_process(struct pa_proctab *t, struct proc *p, const struct perf_event_header *hdr,

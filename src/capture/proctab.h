@@ -30,6 +30,10 @@ struct pa_proctab_opts {
 	struct pa_images *images; /* borrowed */
 	/** A process ended and is forgotten. May be NULL. */
 	void (*ended)(void *ctx, pid_t pid);
+	/** A record goes into the file. May be NULL.
+	 *  @param file  of an MMAP2: number of the image (pa_images__complete), else PA_NO_FILE
+	 *  @return 0, -ENOMEM */
+	int (*record)(void *ctx, const struct perf_event_header *hdr, uint32_t file);
 	void *ctx;
 };
 

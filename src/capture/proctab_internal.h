@@ -43,6 +43,9 @@ struct pa_proctab {
 
 /** Current incarnation, or NULL. */
 struct proc *pa_proctab_find(struct pa_proctab *t, uint32_t pid);
+/** A record of bytes was written at the end of out: append it, unless bytes is an error, and tell
+ *  who listens. @return 0, -ENOMEM */
+int pa_proctab_emit(struct pa_proctab *t, struct pa_bytes *out, int bytes, uint32_t file);
 /** Append a record as it goes into the file. time_ns 0: the record's own. */
 int pa_proctab_write(struct pa_proctab *t, const struct perf_event_header *hdr, uint64_t time_ns,
 		     struct pa_bytes *out);

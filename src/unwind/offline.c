@@ -79,12 +79,28 @@ static uint64_t code_address(const struct walk *w, uint64_t pc)
 	return w->is_arm ? pc & ((1ull << ARM_PC_BITS) - 1) : pc;
 }
 
+static bool take_dwarf_registers(struct walk *w)
+{
+	const struct pa_unwind_sample *s = w->s;
+
+	if (s->dwarf_reg_cnt <= w->arch->pc || s->dwarf_reg_cnt > PA_CFI_REG_CNT)
+		return false;
+	memcpy(w->regs, s->dwarf_regs, s->dwarf_reg_cnt * sizeof(*w->regs));
+	w->valid = ((1ull << s->dwarf_reg_cnt) - 1) & ~(1ull << w->arch->pc);
+	w->pc = code_address(w, w->regs[w->arch->pc]);
+	w->base = w->regs[w->arch->sp];
+	return true;
+}
+
 /* @return false: not even the pc is there */
 static bool take_registers(struct walk *w)
 {
 	const struct pa_unwind_sample *s = w->s;
 	bool has_pc = false;
 	size_t i = 0;
+
+	if (s->dwarf_regs)
+		return take_dwarf_registers(w);
 
 	for (uint64_t mask = s->reg_mask; mask && i < s->reg_cnt; mask &= mask - 1, i++) {
 		int bit = __builtin_ctzll(mask), reg = dwarf_of(w->is_arm, bit);

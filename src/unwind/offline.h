@@ -45,7 +45,11 @@ struct pa_unwind_sample {
 	uint64_t reg_mask; /* attr.sample_regs_user */
 	const void *regs;  /* a u64 for each bit of the mask, in its order; any alignment */
 	size_t reg_cnt;
-	const void *stack; /* the bytes from the stack pointer on; any alignment */
+	/** Instead of reg_mask and regs: registers 0 to dwarf_reg_cnt - 1 by their DWARF numbers,
+	 * the pc being 16 (x86-64) or 32 (aarch64); NULL: none */
+	const uint64_t *dwarf_regs;
+	size_t dwarf_reg_cnt; /* at most PA_CFI_REG_CNT */
+	const void *stack;    /* the bytes from the stack pointer on; any alignment */
 	size_t stack_bytes;
 	/** Look a pc up. Of a return address the last byte of the call is asked for.
 	 *  @return 0, -ENOENT nothing executable is mapped there, -ENOMEM */

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * tables.h - unwind tables in the kernel: packed images and processes' mappings in the blocks of
+ * bpf/unwind.h, within a budget of memory. Segments of blocks are made as they are needed and
+ * mapped, so that writing costs no system calls. What is given up is used again only when no
+ * program can be reading it any more.
+ */
+#ifndef PA_CAPTURE_TABLES_H
+#define PA_CAPTURE_TABLES_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "bpf/unwind.h"
+#include "unwind/pack.h"
+
+struct pa_tables;
+struct pa_table; /* of one image */
+
+struct pa_tables_opts {
+	size_t sz;
+	int blocks_fd, rules_fd; /* maps of the program; borrowed */
+	uint64_t budget_bytes;	 /* for blocks */
+};
+
+/** @return 0, -ENOMEM, -errno of mapping the rules */
+int pa_tables__new(const struct pa_tables_opts *opts, struct pa_tables **out);
+/** Tables that were loaded are freed too. */
+void pa_tables__free(struct pa_tables *t);
+
+/** Copy a packed image into blocks.
+ *  @return 0, -ENOSPC over the budget, -ENOMEM, -errno of making a map */
+int pa_tables__load(struct pa_tables *t, const struct pa_pack *p, struct pa_table **out);
+/** Give an image's blocks back. No process may refer to it any more. */
+void pa_tables__unload(struct pa_tables *t, struct pa_table *table);
+size_t pa_table__bytes(const struct pa_table *table);
+
+/** Mappings of a process, by start, disjoint. Zero-initialized is empty. */
+struct pa_mapping_list {
+	struct pa_mapping_entry {
+		uint64_t start;
+		struct pa_mapping map;
+	} * entries;
+	size_t cnt, cap;
+};
+
+/** Append the mappings of addresses [start, start + bytes): to table where it has pages for them,
+ *  of frame pointers elsewhere. Ranges come in the order of addresses.
+ *  @param table  NULL: frame pointers
+ *  @param vaddr  of start in the image
+ *  @return 0, -ENOMEM */
+int pa_mapping_list__add(struct pa_mapping_list *l, const struct pa_table *table, uint64_t start,
+			 uint64_t bytes, uint64_t vaddr);
+
+/** The blocks of one process. Zero-initialized has none. */
+struct pa_process_blocks {
+	uint32_t *blocks;
+	size_t cnt;
+};
+/** Write a list into blocks; proc's block, cnt and is_directory are set.
+ *  @return 0, -ENOSPC over the budget, or too many mappings, -ENOMEM, -errno */
+int pa_tables__put_mappings(struct pa_tables *t, const struct pa_mapping_list *l,
+			    struct pa_process_blocks *out, struct pa_unwind_proc *proc);
+void pa_tables__drop_mappings(struct pa_tables *t, struct pa_process_blocks *b);
+
+/** Time goes by: what was given up a while ago can be used again. */
+void pa_tables__tick(struct pa_tables *t, uint64_t now_ns);
+/** Blocks in use, those that wait to be used again included. */
+uint64_t pa_tables__bytes(const struct pa_tables *t);
+
+#endif
