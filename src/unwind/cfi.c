@@ -191,6 +191,20 @@ uint16_t pa_cfi__machine(const struct pa_cfi *c)
 	return c->machine;
 }
 
+const struct pa_cfi_section *pa_cfi__section(const struct pa_cfi *c, unsigned i,
+					     const struct pa_cfi_slot **slots, size_t *slot_cnt)
+{
+	*slots = c->sources[i].slots;
+	*slot_cnt = c->sources[i].slot_cnt;
+	return &c->sources[i].section;
+}
+
+const struct pa_elf_segment *pa_cfi__loads(const struct pa_cfi *c, size_t *cnt)
+{
+	*cnt = c->load_cnt;
+	return c->loads;
+}
+
 size_t pa_cfi__memory_bytes(const struct pa_cfi *c)
 {
 	size_t bytes = sizeof(*c) + sizeof(*c->walk) + c->load_cnt * sizeof(*c->loads);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * internal.h - what the files of src/unwind/ share: a bounded cursor over DWARF bytes, sections
- * with call frame information, their entries and the machine that runs an entry's instructions.
+ * with call frame information, their entries, the machine that runs an entry's instructions, and
+ * the rules of packed tables.
  * Nothing here is used outside of this folder and its unit tests.
  */
 #ifndef PA_UNWIND_INTERNAL_H
 #define PA_UNWIND_INTERNAL_H
 
+#include "bpf/unwind.h"
 #include "symbolize/internal.h"
 #include "unwind/cfi.h"
 
@@ -145,6 +147,28 @@ int pa_cfi_rows__start(struct pa_cfi_rows *r, const struct pa_cfi_section *s,
 int pa_cfi_rows__next(struct pa_cfi_rows *r);
 /** The present row in its lasting form. */
 void pa_cfi_rows__get(const struct pa_cfi_rows *r, struct pa_cfi_row *out);
+
+/* ---- cfi.c: what the packer needs of it --------------------------------------------------------
+ */
+
+/** A section of a file and the index of its entries, sorted by slot start.
+ *  @param i  0: .eh_frame, 1: .debug_frame */
+const struct pa_cfi_section *pa_cfi__section(const struct pa_cfi *c, unsigned i,
+					     const struct pa_cfi_slot **slots, size_t *slot_cnt);
+/** The PT_LOADs that hold bytes of the file, executable ones first. */
+const struct pa_elf_segment *pa_cfi__loads(const struct pa_cfi *c, size_t *cnt);
+
+/* ---- pack_rule.c: rules of BPF tables -----------------------------------------------------------
+ */
+
+/** The present row as a rule; PA_CFA_COMPLEX where none can express it. */
+void pa_pack_rule__make(const struct pa_cfi_rows *r, struct pa_unwind_rule *out);
+/** Whether a call that returns to where a rule holds returns into a frame pointer's frame.
+ *  @param next  the rule that follows in the same function, NULL: none */
+bool pa_pack_rule__keeps_fp(const struct pa_unwind_rule *rule, const struct pa_unwind_rule *next,
+			    uint16_t machine);
+/** Whether a rule is one of a frame pointer's frame. */
+bool pa_pack_rule__is_frame(const struct pa_unwind_rule *rule);
 
 /* ---- expr.c: DWARF expressions -------------------------------------------------------------- */
 
