@@ -433,10 +433,15 @@ static int load_file(struct pa_symbolizer *s, struct pa_image *image)
 
 int pa_symbolizer__vdso(const struct pa_symbolizer *s, const void **out, size_t *bytes)
 {
+	return s->opts.live ? pa_own_vdso(out, bytes) : -ENOENT;
+}
+
+int pa_own_vdso(const void **out, size_t *bytes)
+{
 	const void *vdso = (const void *)getauxval(AT_SYSINFO_EHDR);
 	Elf64_Ehdr h;
 
-	if (!s->opts.live || !vdso)
+	if (!vdso)
 		return -ENOENT;
 	memcpy(&h, vdso, sizeof(h));
 	*out = vdso;

@@ -86,6 +86,10 @@ int pa_elf__loads(const struct pa_elf *e, struct pa_elf_segment **out, size_t *c
 int pa_loads__vaddr(const struct pa_elf_segment *loads, size_t cnt, uint64_t offset,
 		    uint64_t *vaddr);
 
+/** The memory of our own vdso; the kernel gives every process the same one.
+ *  @return 0, -ENOENT there is none */
+int pa_own_vdso(const void **out, size_t *bytes);
+
 /* ---- elfsyms.c, plt.c: sorted function symbols of one image ------------------------------- */
 
 struct pa_elfsym {

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * unwinder.c - which process has what mapped, for the program that walks stacks and for the walks
+ * that are finished here.
+ *
+ * What the program is told must hold when it uses it, although the process goes on mapping: hooks
+ * in the kernel count each mapping of code, and mark what was told as stale as soon as it might
+ * be wrong (bpf/unwind.h). So mappings are read between two looks at the count, and opened to the
+ * walker only after the second.
+ */
+#include <bpf/bpf.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <uthash.h>
+
+#include "bpf/cpu.h"
+#include "capture/procfs.h"
+#include "capture/unwind_images.h"
+#include "capture/unwinder.h"
+#include "convert/procs.h"
+#include "unwind/offline.h"
+
+#define PUBLISH_TRIES 3
+#define SEQ_BYTES (PA_SEQ_SLOTS * sizeof(struct pa_unwind_seq))
+#ifdef __aarch64__
+#define MACHINE EM_AARCH64
+#define REG_CNT 33
+#else
+#define MACHINE EM_X86_64
+#define REG_CNT 17
+#endif
+
+/* A process that the program knows. */
+struct process {
+	uint32_t pid;
+	struct pa_process_blocks blocks;
+	uint32_t *images; /* each once for each of its mappings */
+	size_t image_cnt, image_cap;
+	UT_hash_handle hh;
+};
+
+struct pa_unwinder {
+	struct pa_unwinder_opts opts;
+	struct pa_tables *tables;
+	struct pa_unwind_images images;
+	const volatile struct pa_unwind_seq *seq; /* the program's map */
+	struct process *processes;
+	struct pa_procs procs; /* what was mapped when; images by number */
+	uint32_t *due;	       /* to be published at the end of the pass */
+	size_t due_cnt, due_cap;
+	/* of the mappings that are being read */
+	struct pa_mapping_list list;
+	struct process *reading;
+	/* of the walk that is being finished */
+	uint32_t space;
+	uint64_t time_ns;
+	struct pa_unwind_chain chain;
+	struct pa_unwinder_stats stats;
+};
+
+int pa_unwinder__new(const struct pa_unwinder_opts *opts, struct pa_unwinder **out)
+{
+	struct pa_unwinder *u = calloc(1, sizeof(*u));
+	struct pa_tables_opts tables = {
+		.sz = sizeof(tables),
+		.blocks_fd = opts->maps.blocks_fd,
+		.rules_fd = opts->maps.rules_fd,
+		.budget_bytes = opts->budget_bytes,
+	};
+	void *map;
+	int err;
+
+	*out = u;
+	if (!u)
+		return -ENOMEM;
+	u->opts = *opts;
+	pa_procs__init(&u->procs, (uint64_t)(uintptr_t)u);
+	map = mmap(NULL, SEQ_BYTES, PROT_READ, MAP_SHARED, opts->maps.seq_fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	u->seq = map;
+	err = pa_tables__new(&tables, &u->tables);
+	u->images = (struct pa_unwind_images){
+		.files = opts->images,
+		.tables = u->tables,
+		.cache_dir = opts->cache_dir,
+	};
+	return err;
+}
+
+static void free_process(struct pa_unwinder *u, struct process *p)
+{
+	for (size_t i = 0; i < p->image_cnt; i++) {
+		struct pa_unwind_image *image = &u->images.images[p->images[i]];
+
+		image->process_cnt--;
+		image->used_ns = u->images.now_ns;
+	}
+	pa_tables__drop_mappings(u->tables, &p->blocks);
+	free(p->images);
+	free(p);
+}
+
+void pa_unwinder__free(struct pa_unwinder *u)
+{
+	struct process *p, *next;
+
+	if (!u)
+		return;
+	HASH_ITER (hh, u->processes, p, next) {
+		HASH_DEL(u->processes, p);
+		free_process(u, p);
+	}
+	pa_unwind_images__free(&u->images);
+	pa_tables__free(u->tables);
+	pa_procs__free(&u->procs);
+	if (u->seq)
+		munmap((void *)u->seq, SEQ_BYTES);
+	free(u->list.entries);
+	free(u->due);
+	free(u);
+}
+
+/* ---- what was mapped when ------------------------------------------------------------------- */
+
+static int record_mmap(struct pa_unwinder *u, const struct perf_event_header *hdr, uint32_t file)
+{
+	struct pa_piece piece = {.to_ns = UINT64_MAX};
+	struct pd_mmap m;
+	uint32_t space;
+
+	if (pd_mmap__parse(u->opts.events, hdr, &m) || !(m.prot & PROT_EXEC) || !m.bytes ||
+	    m.start + m.bytes < m.start)
+		return 0;
+	space = pa_procs__space_of_sideband(&u->procs, m.pid, m.tid, m.id.time);
+	if (space == PA_NONE)
+		return -ENOMEM;
+	piece.start = m.start;
+	piece.end = m.start + m.bytes;
+	piece.pgoff = m.pgoff;
+	piece.from_ns = m.id.time;
+	piece.image = pa_unwind_images__number(m.filename, file);
+	return pa_procs__map(&u->procs, space, &piece);
+}
+
+int pa_unwinder__record(struct pa_unwinder *u, const struct perf_event_header *hdr, uint32_t file)
+{
+	struct pd_comm comm;
+	struct pd_task task;
+
+	switch (hdr->type) {
+	case PERF_RECORD_MMAP2:
+		return record_mmap(u, hdr, file);
+	case PERF_RECORD_COMM:
+		if (pd_comm__parse(u->opts.events, hdr, &comm) || !comm.exec)
+			return 0;
+		return pa_procs__set_comm(&u->procs, comm.pid, comm.tid, "", true, comm.id.time);
+	case PERF_RECORD_FORK:
+		if (pd_task__parse(u->opts.events, hdr, &task) || task.pid == task.ppid)
+			return 0;
+		return pa_procs__fork(&u->procs, task.pid, task.tid, task.ppid, task.ptid, true,
+				      task.time);
+	case PERF_RECORD_EXIT:
+		if (pd_task__parse(u->opts.events, hdr, &task) || task.pid != task.tid)
+			return 0;
+		return pa_procs__exit(&u->procs, task.pid, task.tid, task.time);
+	default:
+		return 0;
+	}
+}
+
+/* ---- what is mapped now --------------------------------------------------------------------- */
+
+static int refer(struct process *p, struct pa_unwind_image *image, uint32_t number)
+{
+	if (pa_array_grow(&p->images, p->image_cnt, &p->image_cap, sizeof(*p->images)))
+		return -ENOMEM;
+	p->images[p->image_cnt++] = number;
+	image->process_cnt++;
+	return 0;
+}
+
+static int read_map(void *ctx, const struct pa_proc_map *map)
+{
+	struct pa_unwinder *u = ctx;
+	struct pd_mmap m = {
+		.pid = u->reading->pid,
+		.start = map->start,
+		.bytes = map->bytes,
+		.maj = map->maj,
+		.min = map->min,
+		.ino = map->ino,
+		.filename = map->path,
+	};
+	struct pa_unwind_image *image;
+	uint32_t file, number;
+	uint64_t vaddr;
+
+	if ((int64_t)map->start < 0) /* [vsyscall] is the kernel's */
+		return 0;
+	if (pa_images__complete(u->opts.images, &m, &file))
+		return -ENOMEM;
+	number = pa_unwind_images__number(map->path, file);
+	if (number == PA_NO_IMAGE)
+		return pa_mapping_list__add(&u->list, NULL, map->start, map->bytes, 0);
+	image = pa_unwind_images__get(&u->images, number);
+	if (!image)
+		return -ENOMEM;
+	if (!image->table || pa_loads__vaddr(image->loads, image->load_cnt,
+					     number == PA_IMAGE_OF_VDSO ? 0 : map->pgoff, &vaddr))
+		return pa_mapping_list__add(&u->list, NULL, map->start, map->bytes, 0);
+	if (refer(u->reading, image, number))
+		return -ENOMEM;
+	return pa_mapping_list__add(&u->list, image->table, map->start, map->bytes, vaddr);
+}
+
+static int tell(struct pa_unwinder *u, uint32_t pid, struct pa_unwind_proc *proc, bool is_open)
+{
+	proc->is_open = is_open;
+	return bpf_map_update_elem(u->opts.maps.procs_fd, &pid, proc, BPF_ANY) ? -errno : 0;
+}
+
+/* @return 0, -EAGAIN it mapped code meanwhile, -ESRCH gone, -ENOSPC, -ENOMEM, -errno */
+static int publish_once(struct pa_unwinder *u, struct process *p)
+{
+	const volatile struct pa_unwind_seq *seq = &u->seq[p->pid % PA_SEQ_SLOTS];
+	struct pa_unwind_proc proc = {.seq = seq->stale};
+	uint32_t mapped = seq->mapped;
+	int err;
+
+	__sync_synchronize(); /* before /proc is read */
+	u->list.cnt = 0;
+	u->reading = p;
+	err = pa_procfs__exec_maps((pid_t)p->pid, read_map, u);
+	if (!err && !u->list.cnt)
+		err = -ESRCH; /* a kernel thread, or on its way out */
+	if (!err)
+		err = pa_tables__put_mappings(u->tables, &u->list, &p->blocks, &proc);
+	if (!err)
+		err = tell(u, p->pid, &proc, false);
+	__sync_synchronize(); /* from here on the hooks see what was told */
+	if (!err && (seq->mapped != mapped || seq->stale != proc.seq))
+		err = -EAGAIN;
+	return err ? err : tell(u, p->pid, &proc, true);
+}
+
+static void withdraw(struct pa_unwinder *u, uint32_t pid)
+{
+	struct process *p;
+
+	bpf_map_delete_elem(u->opts.maps.procs_fd, &pid);
+	HASH_FIND(hh, u->processes, &pid, sizeof(pid), p);
+	if (!p)
+		return;
+	HASH_DEL(u->processes, p);
+	free_process(u, p);
+}
+
+int pa_unwinder__publish(struct pa_unwinder *u, pid_t pid)
+{
+	struct process *p, *old;
+	int err = -EAGAIN;
+
+	for (int i = 0; i < PUBLISH_TRIES && err == -EAGAIN; i++) {
+		p = calloc(1, sizeof(*p));
+		if (!p)
+			return -ENOMEM;
+		p->pid = (uint32_t)pid;
+		err = publish_once(u, p);
+		if (!err) {
+			HASH_REPLACE(hh, u->processes, pid, sizeof(p->pid), p, old);
+			if (old)
+				free_process(u, old);
+			u->stats.published_cnt++;
+			return 0;
+		}
+		withdraw(u, p->pid); /* what it was told before is no better */
+		free_process(u, p);
+	}
+	if (err == -ENOSPC) {
+		u->stats.over_budget_cnt++;
+		pa_unwind_images__evict(&u->images); /* for its next sample */
+	}
+	return err == -ENOMEM ? err : 0;
+}
+
+int pa_unwinder__publish_all(struct pa_unwinder *u)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	int err = 0;
+
+	if (!dir)
+		return -errno;
+	while (!err && (entry = readdir(dir)))
+		if (isdigit((unsigned char)*entry->d_name))
+			err = pa_unwinder__publish(u, (pid_t)strtol(entry->d_name, NULL, 10));
+	closedir(dir);
+	return err;
+}
+
+void pa_unwinder__forget(struct pa_unwinder *u, pid_t pid)
+{
+	withdraw(u, (uint32_t)pid);
+}
+
+/* ---- walks that are finished here ----------------------------------------------------------- */
+
+static int find_map(void *ctx, uint64_t pc, struct pa_unwind_map *out)
+{
+	struct pa_unwinder *u = ctx;
+	const struct pa_piece *piece = pa_procs__find(&u->procs, u->space, pc, u->time_ns);
+	const struct pa_unwind_image *image;
+	uint64_t offset, vaddr;
+	int err;
+
+	if (!piece)
+		return -ENOENT;
+	if (piece->image == PA_NO_IMAGE)
+		return 0;
+	out->is_vdso = piece->image == PA_IMAGE_OF_VDSO;
+	err = pa_unwind_images__cfi(&u->images, piece->image, &out->cfi);
+	if (err || !out->cfi)
+		return err;
+	image = &u->images.images[piece->image];
+	offset = pc - piece->start + (out->is_vdso ? 0 : piece->pgoff);
+	if (pa_loads__vaddr(image->loads, image->load_cnt, offset, &vaddr))
+		out->cfi = NULL;
+	else
+		out->bias = pc - vaddr;
+	return 0;
+}
+
+static int is_due(struct pa_unwinder *u, uint32_t pid)
+{
+	for (size_t i = 0; i < u->due_cnt; i++)
+		if (u->due[i] == pid)
+			return 0;
+	if (pa_array_grow(&u->due, u->due_cnt, &u->due_cap, sizeof(*u->due)))
+		return -ENOMEM;
+	u->due[u->due_cnt++] = pid;
+	return 0;
+}
+
+/* The record's own part of the chain, then what was walked. */
+static int append_sample(struct pa_unwinder *u, const struct pa_miss_record *miss,
+			 struct pa_bytes *out)
+{
+	size_t kernel_cnt = miss->nr <= PA_MISS_KERNEL_SLOTS ? miss->nr : PA_MISS_KERNEL_SLOTS;
+	size_t cnt = u->chain.cnt <= PA_FRAMES_MAX ? u->chain.cnt : PA_FRAMES_MAX;
+	struct pa_sample_record *rec = pa_bytes__reserve(out, sizeof(*rec));
+	size_t head = offsetof(struct pa_sample_record, ips);
+
+	if (!rec)
+		return -ENOMEM;
+	memcpy(rec, miss, head + kernel_cnt * sizeof(*rec->ips));
+	rec->type = PERF_RECORD_SAMPLE;
+	rec->nr = kernel_cnt;
+	rec->ips[rec->nr++] = PERF_CONTEXT_USER;
+	memcpy(&rec->ips[rec->nr], u->chain.ips, cnt * sizeof(*rec->ips));
+	rec->nr += cnt;
+	rec->size = (uint16_t)(head + rec->nr * sizeof(*rec->ips));
+	out->len += rec->size;
+	return 0;
+}
+
+int pa_unwinder__finish(struct pa_unwinder *u, const struct pa_miss_record *miss,
+			struct pa_bytes *out)
+{
+	struct pa_unwind_sample in = {
+		.machine = MACHINE,
+		.abi = PERF_SAMPLE_REGS_ABI_64,
+		.dwarf_regs = (const uint64_t *)miss->regs,
+		.dwarf_reg_cnt = REG_CNT,
+		.stack = miss->stack,
+		.stack_bytes = miss->stack_bytes <= PA_MISS_STACK_BYTES ? miss->stack_bytes : 0,
+		.find_map = find_map,
+		.ctx = u,
+	};
+	int err = 0;
+
+	if (miss->reason != PA_MISS_COMPLEX)
+		err = is_due(u, miss->pid);
+	u->space = pa_procs__space(&u->procs, miss->pid, miss->time);
+	if (err || u->space == PA_NONE)
+		return -ENOMEM;
+	u->time_ns = miss->time;
+	err = pa_unwind(&in, &u->chain);
+	if (err)
+		return err;
+	u->stats.finished_cnt++;
+	u->stats.complete_cnt += u->chain.end == PA_UNWIND_COMPLETE;
+	return append_sample(u, miss, out);
+}
+
+int pa_unwinder__end_pass(struct pa_unwinder *u, uint64_t now_ns)
+{
+	int err = 0;
+
+	pa_tables__tick(u->tables, now_ns);
+	for (size_t i = 0; i < u->due_cnt && !err; i++)
+		err = pa_unwinder__publish(u, (pid_t)u->due[i]);
+	u->due_cnt = 0;
+	pa_unwind_images__end_pass(&u->images, now_ns);
+	return err;
+}
+
+void pa_unwinder__stats(const struct pa_unwinder *u, struct pa_unwinder_stats *out)
+{
+	*out = u->stats;
+	out->over_budget_cnt += u->images.over_budget_cnt;
+	out->image_cnt = u->images.loaded_cnt;
+	out->evicted_cnt = u->images.evicted_cnt;
+	out->table_bytes = pa_tables__bytes(u->tables);
+}
