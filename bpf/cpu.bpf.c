@@ -8,18 +8,21 @@
  */
 #include "kernel.h"
 #include "cpu.h"
-#include "fpwalk.bpf.h"
+#include "hooks.bpf.h"
+#include "ids.bpf.h"
+#include "miss.bpf.h"
+#include "unwind.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 /* Settings, fixed at load */
-const volatile __u64 sample_id;		/* id of the file's event */
-const volatile bool filter_pids;	/* only processes in pids */
-const volatile bool want_kernel = true; /* kernel part of call chains */
-const volatile bool want_user = true;	/* user part */
-const volatile bool use_pidns;		/* report ids of the agent's own pid namespace: */
-const volatile __u64 pidns_dev, pidns_ino;
+const volatile __u64 sample_id;		 /* id of the file's event */
+const volatile bool filter_pids;	 /* only processes in pids */
+const volatile bool want_kernel = true;	 /* kernel part of call chains */
+const volatile bool want_user = true;	 /* user part */
 const volatile __u32 wake_bytes = 65536; /* wake the reader when so much is unread */
+const volatile __u32 unwind_mode;	 /* enum pa_unwind_mode */
+const volatile bool log_walks;		 /* records of PA_RING_TYPE_WALK instead of samples */
 
 /* Processes that have woken the reader at their first sample. User space clears the bit of a
  * process that ends. */
@@ -44,21 +47,6 @@ struct {
 	__array(values, struct ring);
 } rings SEC(".maps");
 
-struct scratch {
-	struct pa_sample_record rec;
-	struct pa_walk walk;
-	__u64 unread_bytes; /* written since the reader was last woken */
-};
-
-/* By CPU number, as plain arrays: the lookup is inlined on every kernel. A CPU has one sampling
- * event, and the kernel does not nest BPF programs of perf events. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct scratch);
-} scratch SEC(".maps");
-
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -66,26 +54,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct pa_cpu_stats);
 } stats SEC(".maps");
-
-/** Ids of the current thread, as the agent's /proc shows them. @return false: not to be sampled */
-static __always_inline bool current_ids(__u32 *tgid, __u32 *tid)
-{
-	__u64 both;
-
-	if (use_pidns) {
-		struct bpf_pidns_info ns = {};
-
-		if (bpf_get_ns_current_pid_tgid(pidns_dev, pidns_ino, &ns, sizeof(ns)))
-			return false;
-		*tgid = ns.tgid;
-		*tid = ns.pid;
-		return true;
-	}
-	both = bpf_get_current_pid_tgid();
-	*tgid = both >> 32;
-	*tid = (__u32)both;
-	return *tid != 0; /* the idle threads */
-}
 
 /** Kernel part of the chain. @return number of slots used */
 static __always_inline __u32 kernel_chain(struct pa_perf_event_ctx *ctx, __u64 ip,
@@ -114,24 +82,144 @@ static __always_inline bool first_of_process(__u32 tgid)
 	return true;
 }
 
-static __always_inline void emit(struct scratch *s, struct pa_cpu_stats *st, __u32 cpu, __u32 n)
+static __always_inline void emit(struct scratch *s, struct pa_cpu_stats *st, __u32 cpu, void *rec,
+				 __u64 bytes)
 {
-	__u64 flags = BPF_RB_NO_WAKEUP, bytes = 64 + 8 * (__u64)(n & (PA_CHAIN_SLOTS - 1));
 	void *ring = bpf_map_lookup_elem(&rings, &cpu);
+	__u64 flags = BPF_RB_NO_WAKEUP;
 
-	s->rec.type = PERF_RECORD_SAMPLE;
-	s->rec.size = bytes;
-	s->rec.nr = n & (PA_CHAIN_SLOTS - 1);
 	s->unread_bytes += bytes;
 	if (s->unread_bytes >= wake_bytes || first_of_process(s->rec.pid)) {
 		flags = BPF_RB_FORCE_WAKEUP;
 		s->unread_bytes = 0;
 	}
 	st->fired++;
-	if (ring && !bpf_ringbuf_output(ring, &s->rec, bytes, flags))
+	if (ring && !bpf_ringbuf_output(ring, rec, bytes, flags))
 		st->written++;
 	else
 		st->lost++;
+}
+
+static __always_inline void emit_sample(struct scratch *s, struct pa_cpu_stats *st, __u32 cpu,
+					__u32 n)
+{
+	n &= PA_CHAIN_SLOTS - 1;
+	s->rec.type = PERF_RECORD_SAMPLE;
+	s->rec.size = 64 + 8 * n;
+	s->rec.nr = n;
+	emit(s, st, cpu, &s->rec, 64 + 8 * (__u64)n);
+}
+
+/* ---- user stacks ---------------------------------------------------------------------------- */
+
+/** May another walk be left to user space in this tenth of a second? */
+static __always_inline bool may_miss(struct scratch *s)
+{
+	__u64 period = s->rec.time / PA_MISS_PERIOD_NS;
+
+	if (log_walks)
+		return true;
+	if (s->miss_period != period) {
+		s->miss_period = period;
+		s->miss_cnt = 0;
+	}
+	return s->miss_cnt++ < misses_max;
+}
+
+/** Put the user's registers and stack into the ring: for user space to walk, or to check a walk
+ *  with.
+ *  @param slots  of the chain that go with them: the first << 16 | their number
+ *  @param end    enum pa_walk_end
+ *  @return 0: can't be done */
+static __noinline int ship(struct pa_perf_event_ctx *ctx, struct scratch *s,
+			   struct pa_cpu_stats *st, __u32 slots, __u32 end)
+{
+	__u32 cpu = s->rec.cpu;
+	struct pa_miss_record *m = bpf_map_lookup_elem(&misses, &cpu);
+	const struct pt_regs___kernel *saved;
+	__u64 bytes;
+
+	if (!m)
+		return 0;
+	if (s->in_user) {
+		pa_miss_regs_ctx(ctx, m->regs);
+	} else {
+		saved = pa_saved_at();
+		if (!saved)
+			return 0;
+		pa_miss_regs_saved(saved, m->regs);
+	}
+	pa_miss_stack(m, s->unwind.first_sp);
+	pa_miss_take(m, &s->rec, slots >> 16, slots & 0xffff);
+	m->type = log_walks ? PA_RING_TYPE_WALK : PA_RING_TYPE_MISS;
+	m->reason = log_walks ? end : end - PA_WALK_MISS;
+	bytes = offsetof(struct pa_miss_record, stack) + m->stack_bytes;
+	m->size = bytes;
+	if (bytes <= sizeof(*m))
+		emit(s, st, cpu, m, bytes);
+	return 1;
+}
+
+static __always_inline void count_walk(struct pa_cpu_stats *st, int end, bool used_rows)
+{
+	if (end == PA_WALK_COMPLETE && used_rows)
+		st->complete_tables++;
+	else if (end == PA_WALK_COMPLETE)
+		st->complete_fp++;
+	else if (end == PA_WALK_FAULTED)
+		st->faulted++;
+	else if (end == PA_WALK_DEEP)
+		st->deep++;
+	else
+		st->truncated++;
+}
+
+static __always_inline void count_reason(struct pa_cpu_stats *st, int reason)
+{
+	if (reason == PA_MISS_PROCESS)
+		st->no_process++;
+	else if (reason == PA_MISS_MAPPING)
+		st->no_table++;
+	else
+		st->complex++;
+}
+
+/** User part of the chain, from slot n on. @return the new n; 0: user space makes the sample */
+static __always_inline __u32 user_chain(struct pa_perf_event_ctx *ctx, struct scratch *s,
+					struct pa_cpu_stats *st, struct pa_user_regs *regs, __u32 n)
+{
+	__u32 kernel_n = n, cpu = s->rec.cpu;
+	int end;
+
+	s->rec.ips[n++ & (PA_CHAIN_SLOTS - 1)] = PERF_CONTEXT_USER;
+	s->rec.ips[n++ & (PA_CHAIN_SLOTS - 1)] = regs->ip;
+	if (regs->is_compat)
+		return n;
+	pa_unwind_start(s, regs, n);
+	if (unwind_mode == PA_UNWIND_FP) {
+		end = pa_fp_walk(cpu);
+		n = s->walk.n;
+		st->no_user_stack += end == PA_WALK_FAULTED && n == kernel_n + 2;
+		count_walk(st, end, false);
+		return n;
+	}
+	end = pa_unwind_user(s, cpu, s->rec.pid);
+	n = s->walk.n;
+	if (log_walks && ship(ctx, s, st, kernel_n << 16 | (n - kernel_n), end))
+		return 0;
+	if (end >= PA_WALK_MISS) {
+		count_reason(st, end - PA_WALK_MISS);
+		if (may_miss(s) && ship(ctx, s, st, kernel_n, end)) {
+			st->missed++;
+			return 0;
+		}
+		st->capped++;
+		end = s->unwind.fp_ok ? pa_fp_walk(cpu) : PA_WALK_TRUNCATED;
+		n = s->walk.n;
+	}
+	st->no_user_stack += end == PA_WALK_FAULTED && n == kernel_n + 2;
+	count_walk(st, end, s->unwind.used_rows);
+	return n;
 }
 
 SEC("perf_event")
@@ -157,8 +245,16 @@ int cpu_sample(struct pa_perf_event_ctx *ctx)
 	if (!at.in_user && (pa_saved_regs(&regs) || (__s64)regs.ip <= 0))
 		has_user = false;
 	regs.ip = PA_STRIP(regs.ip);
+	s->in_user = at.in_user;
 	s->rec.misc = PERF_RECORD_MISC_USER;
+	s->rec.id = sample_id;
 	s->rec.ip = regs.ip;
+	s->rec.pid = tgid;
+	s->rec.tid = tid;
+	s->rec.time = bpf_ktime_get_ns();
+	s->rec.cpu = cpu;
+	s->rec.res = 0;
+	s->rec.period = at.period;
 	if (!at.in_user && want_kernel) {
 		s->rec.misc = PERF_RECORD_MISC_KERNEL;
 		s->rec.ip = at.regs.ip;
@@ -167,39 +263,15 @@ int cpu_sample(struct pa_perf_event_ctx *ctx)
 		return 0;
 	}
 	if (has_user && want_user) {
-		s->rec.ips[n++ & (PA_CHAIN_SLOTS - 1)] = PERF_CONTEXT_USER;
-		s->rec.ips[n++ & (PA_CHAIN_SLOTS - 1)] = regs.ip;
-		if (!regs.is_compat)
-			n = pa_fp_walk(&s->walk, &regs, s->rec.ips, n, &st->no_user_stack);
+		n = user_chain(ctx, s, st, &regs, n);
+		if (!n)
+			return 0;
 	}
-	s->rec.id = sample_id;
-	s->rec.pid = tgid;
-	s->rec.tid = tid;
-	s->rec.time = bpf_ktime_get_ns();
-	s->rec.cpu = cpu;
-	s->rec.res = 0;
-	s->rec.period = at.period;
-	emit(s, st, cpu, n);
+	emit_sample(s, st, cpu, n);
 	return 0;
 }
 
 /* ---- follow the children of a command: they join the filter before their first instruction --- */
-
-static __always_inline __u32 task_id(const struct task_struct *task)
-{
-	if (use_pidns) {
-		struct pid *pid = BPF_CORE_READ(task, thread_pid);
-		unsigned int level = BPF_CORE_READ(pid, level);
-		struct upid nr = {};
-
-		/* numbers[] ends the struct and grows with the depth of the namespace */
-		bpf_probe_read_kernel(&nr, sizeof(nr),
-				      (void *)pid + bpf_core_field_offset(struct pid, numbers) +
-					      level * bpf_core_type_size(struct upid));
-		return nr.nr;
-	}
-	return BPF_CORE_READ(task, tgid);
-}
 
 SEC("tp_btf/sched_process_fork")
 int follow_fork(__u64 *ctx)

@@ -29,14 +29,24 @@ struct pa_sample_record {
 };
 _Static_assert(sizeof(struct pa_sample_record) == 64 + 8 * PA_CHAIN_SLOTS, "record layout");
 
-/** Counters of one CPU, in its own cache line. fired = written + lost. */
+/** Counters of one CPU, in its own cache lines. fired = written + lost. Each walk of a user stack
+ *  counts in one of those from complete_tables to missed. */
 struct pa_cpu_stats {
-	__u64 fired; /* passed the filters */
-	__u64 written;
-	__u64 lost;	     /* ring full or absent */
-	__u64 no_user_stack; /* a user task whose stack could not be read at its first frame */
-	__u64 pad[4];
+	__u64 fired;	       /* passed the filters */
+	__u64 written;	       /* samples, and walks for user space to finish */
+	__u64 lost;	       /* ring full or absent */
+	__u64 no_user_stack;   /* a user task whose stack could not be read at its first frame */
+	__u64 complete_tables; /* up to the outermost frame, with rows of tables */
+	__u64 complete_fp;     /* by frame pointers alone */
+	__u64 truncated;
+	__u64 faulted; /* ended by memory that could not be read */
+	__u64 deep;    /* ended at PA_FRAMES_MAX */
+	__u64 missed;  /* left to user space to finish */
+	/* why they were, or would have been but for the cap */
+	__u64 no_process, no_table, complex;
+	__u64 capped; /* these were walked on by frame pointers */
+	__u64 pad[2];
 };
-_Static_assert(sizeof(struct pa_cpu_stats) == 64, "one cache line");
+_Static_assert(sizeof(struct pa_cpu_stats) == 128, "two cache lines");
 
 #endif

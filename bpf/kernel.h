@@ -17,6 +17,7 @@
 
 #define PA_PF_IO_WORKER 0x00000010 /* include/linux/sched.h */
 #define PA_PF_KTHREAD 0x00200000
+#define PA_VM_EXEC 0x00000004 /* include/linux/mm.h */
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -29,19 +30,29 @@ struct pid {
 	struct upid numbers[1];
 };
 
+struct mm_struct {
+	unsigned long start_stack;
+};
+
+struct vm_area_struct {
+	unsigned long vm_start, vm_end, vm_flags;
+	void *vm_file;
+};
+
 struct task_struct {
 	unsigned int flags;
 	int pid;
 	int tgid;
 	void *stack;
-	void *mm;
+	struct mm_struct *mm;
 	struct pid *thread_pid;
 };
 
 #if defined(__TARGET_ARCH_x86)
 /* struct pt_regs on a task's kernel stack */
 struct pt_regs___kernel {
-	unsigned long bp, ip, cs, sp;
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
+	unsigned long ip, cs, sp;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs___kernel {

@@ -132,6 +132,12 @@ struct pa_unwind_seq {
 };
 #define PA_SEQ_SLOTS 65536
 
+/* Values of the programs' setting unwind_mode. */
+enum pa_unwind_mode {
+	PA_UNWIND_FP = 0,     /* frame pointers */
+	PA_UNWIND_TABLES = 1, /* tables where there are any */
+};
+
 /* ---- walks that user space finishes --------------------------------------------------------- */
 
 enum pa_miss_reason {
@@ -144,6 +150,17 @@ enum pa_miss_reason {
 #define PA_MISS_KERNEL_SLOTS 128  /* marker and kernel frames */
 #define PA_MISS_STACK_BYTES 32768 /* at most */
 #define PA_RING_TYPE_MISS 0x10001 /* ring entry: struct pa_miss_record */
+#define PA_RING_TYPE_WALK 0x10002 /* the same, with the user part of the chain: for tests */
+
+/** How a walk ended. */
+enum pa_walk_end {
+	PA_WALK_GO_ON = 0,
+	PA_WALK_COMPLETE = 1,  /* at the outermost frame */
+	PA_WALK_TRUNCATED = 2, /* the stack does not fit the rules, or there is nothing to go by */
+	PA_WALK_FAULTED = 3,   /* memory that could not be read */
+	PA_WALK_DEEP = 4,      /* PA_FRAMES_MAX */
+	PA_WALK_MISS = 16,     /* + enum pa_miss_reason: user space is to finish it */
+};
 
 /** A sample whose user stack is still to be walked: everything of its record but the user's part
  *  of the chain, the user's registers, and a copy of the stack from sp up. Only the first
@@ -160,7 +177,7 @@ struct pa_miss_record {
 	__u64 period;
 	__u64 nr; /* slots of ips in use; the kernel's part */
 	__u64 ips[PA_MISS_KERNEL_SLOTS];
-	__u32 reason; /* enum pa_miss_reason */
+	__u32 reason; /* enum pa_miss_reason; of PA_RING_TYPE_WALK: enum pa_walk_end */
 	__u32 stack_bytes;
 	__u64 regs[PA_MISS_REGS];
 	__u8 stack[PA_MISS_STACK_BYTES];

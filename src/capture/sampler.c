@@ -101,6 +101,14 @@ static void configure(struct pa_sampler *s, const struct pa_sampler_opts *opts)
 	bpf_map__set_max_entries(skel->maps.rings, (uint32_t)s->slot_cnt);
 	bpf_map__set_max_entries(skel->maps.scratch, (uint32_t)s->slot_cnt);
 	bpf_map__set_max_entries(skel->maps.stats, (uint32_t)s->slot_cnt);
+	/* what only a walk by tables uses */
+	bpf_program__set_autoload(skel->progs.unwind_fork, false);
+	bpf_program__set_autoload(skel->progs.unwind_exec, false);
+	bpf_program__set_autoload(skel->progs.unwind_mmap, false);
+	bpf_map__set_max_entries(skel->maps.blocks, 1);
+	bpf_map__set_max_entries(skel->maps.procs, 1);
+	bpf_map__set_max_entries(skel->maps.rules, 1);
+	bpf_map__set_max_entries(skel->maps.unwind_seq, 1);
 }
 
 /* The map of rings wants one as its model: kernels before 5.10 compare sizes too. */

@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * fpwalk.bpf.h - user registers of the current task, and the frame-pointer walk.
- *
- * The stack is read in windows: one probe read copies PA_WINDOW bytes, frame pointers are
- * followed inside the copy, and only a frame outside it costs another read. That is a quarter of
- * the price of bpf_get_stack, and the place where a table-driven walk finds its return address
- * and saved registers too.
+ * stack.bpf.h - user registers of the current task, and its stack, read in windows: one probe
+ * read copies PA_WINDOW bytes, a walk goes on inside the copy, and only a frame outside it costs
+ * another read. That is a quarter of the price of bpf_get_stack.
  */
-#ifndef PA_FPWALK_BPF_H
-#define PA_FPWALK_BPF_H
+#ifndef PA_STACK_BPF_H
+#define PA_STACK_BPF_H
 
 #include "kernel.h"
-#include "cpu.h"
 
 #define PA_WINDOW 1024	  /* a power of two; measured best among 256 to 2048 */
 #define PA_FRAME_BYTES 16 /* saved frame pointer, return address: x86-64 and aarch64 alike */
@@ -21,6 +17,7 @@
 
 struct pa_user_regs {
 	__u64 ip, sp, fp;
+	__u64 lr;	/* aarch64 */
 	bool is_compat; /* a 32-bit task: its frames have another shape */
 };
 
@@ -80,7 +77,7 @@ static __always_inline int pa_pt_regs(const struct pt_regs___kernel *saved, stru
 static __always_inline struct pa_interrupt pa_interrupt_read(const struct pa_perf_event_ctx *ctx)
 {
 	struct pa_interrupt at = {
-		.regs = {.ip = ctx->pc, .sp = ctx->sp, .fp = ctx->regs[29]},
+		.regs = {.ip = ctx->pc, .sp = ctx->sp, .fp = ctx->regs[29], .lr = ctx->regs[30]},
 		.period = ctx->sample_period,
 	};
 	__u64 pstate = ctx->pstate;
@@ -97,6 +94,7 @@ static __always_inline int pa_pt_regs(const struct pt_regs___kernel *saved, stru
 	if (bpf_core_read(&r->ip, sizeof(r->ip), &saved->pc) ||
 	    bpf_core_read(&r->sp, sizeof(r->sp), &saved->sp) ||
 	    bpf_core_read(&r->fp, sizeof(r->fp), &saved->regs[29]) ||
+	    bpf_core_read(&r->lr, sizeof(r->lr), &saved->regs[30]) ||
 	    bpf_core_read(&pstate, sizeof(pstate), &saved->pstate))
 		return -1;
 	r->is_compat = pstate & PA_PSR_MODE32;
@@ -108,27 +106,31 @@ static __always_inline int pa_pt_regs(const struct pt_regs___kernel *saved, stru
  * which knows the page size. */
 const volatile __u64 kernel_stack_bytes = 16384;
 
-/** Registers with which a task entered the kernel. @return 0, or -1: it has no user mode */
-static __always_inline int pa_saved_regs(struct pa_user_regs *r)
+/** Where the registers lie with which the current task entered the kernel.
+ *  @return NULL: it has no user mode */
+static __always_inline const struct pt_regs___kernel *pa_saved_at(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	const struct pt_regs___kernel *saved;
 	__u32 flags;
+	__u64 stack;
 
 	if (bpf_core_read(&flags, sizeof(flags), &task->flags) ||
 	    flags & (PA_PF_KTHREAD | PA_PF_IO_WORKER))
-		return -1;
+		return NULL;
 	if (!BPF_CORE_READ(task, mm)) /* exiting */
-		return -1;
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) {
-		saved = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
-	} else {
-		__u64 stack = (__u64)BPF_CORE_READ(task, stack);
+		return NULL;
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+	stack = (__u64)BPF_CORE_READ(task, stack);
+	return (void *)(stack + kernel_stack_bytes - bpf_core_type_size(struct pt_regs___kernel));
+}
 
-		saved = (void *)(stack + kernel_stack_bytes -
-				 bpf_core_type_size(struct pt_regs___kernel));
-	}
-	return pa_pt_regs(saved, r);
+/** Registers with which a task entered the kernel. @return 0, or -1: it has no user mode */
+static __always_inline int pa_saved_regs(struct pa_user_regs *r)
+{
+	const struct pt_regs___kernel *saved = pa_saved_at();
+
+	return saved ? pa_pt_regs(saved, r) : -1;
 }
 
 /** Copy the stack from addr up: as much of a window as can be read in one or two tries.
@@ -146,46 +148,6 @@ static __always_inline int pa_window_load(struct pa_walk *w, __u64 addr)
 		return -1;
 	w->last = cnt - PA_FRAME_BYTES;
 	return bpf_probe_read_user(w->bytes, cnt & (PA_WINDOW - 1), (void *)addr) ? -1 : 0;
-}
-
-/** Follow frame pointers from regs and append the return addresses to ips[n...]. All that changes
- *  from round to round stays in the map value, not in registers: the verifier then sees every
- *  round alike (20,000 instructions for 127 rounds; with the state in registers, 78,000).
- *  @return the new n. */
-static __always_inline __u32 pa_fp_walk(struct pa_walk *w, const struct pa_user_regs *regs,
-					__u64 *ips, __u32 n, __u64 *unreadable)
-{
-	__u64 fp = regs->fp;
-	/* the leaf's frame is most often near the stack pointer, and so are its callers' */
-	__u64 first = fp - regs->sp <= PA_WINDOW - PA_FRAME_BYTES ? regs->sp : fp;
-
-	if ((__s64)fp <= 0 || fp < regs->sp)
-		return n;
-	if (pa_window_load(w, first)) {
-		*unreadable += 1;
-		return n;
-	}
-	w->n = n;
-	for (int i = 0; i < PA_FRAMES_MAX - 1; i++) {
-		__u64 off = fp - w->base, next, ra;
-
-		if (off > w->last) {
-			if (pa_window_load(w, fp))
-				break;
-			off = 0;
-		}
-		off &= PA_WINDOW - 1;
-		next = *(__u64 *)(w->bytes + off);
-		ra = PA_STRIP(*(__u64 *)(w->bytes + off + 8));
-		if ((__s64)ra <= 0) /* the end of the chain; never an address of the kernel */
-			break;
-		ips[w->n & (PA_CHAIN_SLOTS - 1)] = ra;
-		w->n++;
-		if (next <= fp || (__s64)next <= 0)
-			break;
-		fp = next;
-	}
-	return w->n;
 }
 
 #endif

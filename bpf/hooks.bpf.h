@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * hooks.bpf.h - programs that say when what "procs" has of a process is no longer so: it was
+ * forked, exec'd, or mapped code. User space's own news of these come too late for the samples in
+ * between. One BPF object of a capture has them.
+ */
+#ifndef PA_HOOKS_BPF_H
+#define PA_HOOKS_BPF_H
+
+#include "ids.bpf.h"
+#include "unwind.bpf.h"
+
+static __always_inline struct pa_unwind_seq *pa_seq(__u32 tgid)
+{
+	__u32 slot = tgid % PA_SEQ_SLOTS;
+
+	return bpf_map_lookup_elem(&unwind_seq, &slot);
+}
+
+SEC("tp_btf/sched_process_fork")
+int unwind_fork(__u64 *ctx)
+{
+	const struct task_struct *child = (void *)ctx[1];
+	struct pa_unwind_seq *seq;
+
+	if (BPF_CORE_READ(child, pid) != BPF_CORE_READ(child, tgid)) /* a thread */
+		return 0;
+	seq = pa_seq(task_id(child));
+	if (seq)
+		__sync_fetch_and_add(&seq->stale, 1);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int unwind_exec(__u64 *ctx)
+{
+	struct pa_unwind_seq *seq;
+	__u32 tgid, tid;
+
+	if (!current_ids(&tgid, &tid))
+		return 0;
+	seq = pa_seq(tgid);
+	if (seq)
+		__sync_fetch_and_add(&seq->stale, 1);
+	return 0;
+}
+
+/** Does a new mapping contradict what the process's block says? One of anonymous memory over one
+ *  that is walked by frame pointers does not: JIT compilers change protections all the time. */
+static __always_inline bool pa_is_news(const struct pa_unwind_proc *proc, __u64 start, __u64 end,
+				       bool is_anonymous)
+{
+	const struct pa_mapping_block *b = pa_block(proc->block);
+	__u32 at;
+
+	if (b && proc->is_directory)
+		b = pa_block(b->map[pa_search_starts(b, end - 1)].index_block);
+	if (!b)
+		return false;
+	at = pa_search_starts(b, end - 1);
+	if (b->start[at] >= end || b->map[at].end <= start)
+		return false;
+	if (!is_anonymous || b->map[at].kind != PA_MAPPING_FP)
+		return true;
+	return at ? b->map[(at - 1) & (PA_BLOCK_MAPPINGS - 1)].end > start : proc->is_directory;
+}
+
+/* Every mapping that is made, and every change of protection. */
+SEC("fentry/perf_event_mmap")
+int unwind_mmap(__u64 *ctx)
+{
+	const struct vm_area_struct *vma = (void *)ctx[0];
+	const struct pa_unwind_proc *proc;
+	struct pa_unwind_seq *seq;
+	__u32 tgid, tid;
+
+	if (!(BPF_CORE_READ(vma, vm_flags) & PA_VM_EXEC) || !current_ids(&tgid, &tid))
+		return 0;
+	seq = pa_seq(tgid);
+	if (!seq)
+		return 0;
+	__sync_fetch_and_add(&seq->mapped, 1);
+	proc = bpf_map_lookup_elem(&procs, &tgid);
+	if (proc && pa_is_news(proc, BPF_CORE_READ(vma, vm_start), BPF_CORE_READ(vma, vm_end),
+			       !BPF_CORE_READ(vma, vm_file)))
+		__sync_fetch_and_add(&seq->stale, 1);
+	return 0;
+}
+
+#endif
