@@ -153,6 +153,8 @@ static __noinline int ship(struct pa_perf_event_ctx *ctx, struct scratch *s,
 	pa_miss_take(m, &s->rec, slots >> 16, slots & 0xffff);
 	m->type = log_walks ? PA_RING_TYPE_WALK : PA_RING_TYPE_MISS;
 	m->reason = log_walks ? end : end - PA_WALK_MISS;
+	if (m->reason != PA_MISS_COMPLEX) /* user space can do better for the next sample */
+		s->unread_bytes = wake_bytes;
 	bytes = offsetof(struct pa_miss_record, stack) + m->stack_bytes;
 	m->size = bytes;
 	if (bytes <= sizeof(*m))

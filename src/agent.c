@@ -24,6 +24,7 @@
 #include "caps.h"
 
 #define PASS_MIN_NS 2000000ULL /* woken passes come no closer */
+#define TABLE_BYTES (64ULL << 20)
 #define PROGRESS_NS 1000000000ULL
 
 int pa_agent_fail(struct pa_agent *a, int err, const char *fmt, ...)
@@ -265,6 +266,8 @@ static int open_capture(struct pa_agent *a)
 				.follow = a->opts.command && !a->opts.all && !a->opts.pid_cnt,
 				.cpus = &a->cpus,
 				.ring_bytes = a->opts.ring_bytes,
+				.tables = a->opts.unwind != PA_UNWIND_BY_FP,
+				.tables_optional = a->opts.unwind == PA_UNWIND_BY_AUTO,
 			},
 		.events = a->events,
 		.images = a->images,
@@ -272,6 +275,8 @@ static int open_capture(struct pa_agent *a)
 		.session = a->session,
 		.pids = a->opts.pids,
 		.pid_cnt = a->opts.pid_cnt,
+		.table_bytes = a->opts.unwind_bytes ? a->opts.unwind_bytes : TABLE_BYTES,
+		.tables_first = a->opts.unwind == PA_UNWIND_BY_DWARF,
 	};
 	int err;
 
@@ -283,6 +288,10 @@ static int open_capture(struct pa_agent *a)
 	if (err)
 		return pa_agent_fail(a, err, "%s",
 				     a->capture ? pa_capture__errmsg(a->capture) : "out of memory");
+	if (a->opts.unwind != PA_UNWIND_BY_FP && !pa_capture__has_tables(a->capture))
+		pa_agent_log(a, PA_LOG_WARN,
+			     "this kernel does not load the walk by unwind tables; user stacks are "
+			     "walked by frame pointers: PERFAGENT_DEBUG=1 shows why");
 	if (a->opts.kernel_stacks && pa_capture__kernel_hidden(a->capture))
 		pa_agent_log(a, PA_LOG_WARN,
 			     "kernel symbols unavailable; kernel frames will be raw addresses: "
@@ -405,7 +414,7 @@ static void report_progress(struct pa_agent *a, uint64_t now)
 	a->progress_ns = now;
 	pa_capture__stats(a->capture, &st);
 	p.sample_cnt = st.drained_cnt;
-	p.lost_cnt = st.lost;
+	p.lost_cnt = st.sampler.lost;
 	a->opts.progress(a->opts.ctx, &p);
 }
 

@@ -145,6 +145,28 @@ static void say_start(struct command *c)
 	}
 }
 
+static void say_unwound(struct command *c, const struct pa_agent_unwound *u)
+{
+	uint64_t complete = u->complete_cnt + u->complete_fp_cnt + u->finished_cnt;
+	uint64_t all = complete + u->truncated_cnt + u->faulted_cnt + u->deep_cnt;
+
+	if (!all)
+		return;
+	say(c,
+	    "%llu user stacks, %.1f%% complete (%llu by tables, %llu by frame pointers, %llu "
+	    "finished in user space); %llu truncated, %llu unreadable, %llu too deep, %llu without "
+	    "a table",
+	    (unsigned long long)all, 100.0 * (double)complete / (double)all,
+	    (unsigned long long)u->complete_cnt, (unsigned long long)u->complete_fp_cnt,
+	    (unsigned long long)u->finished_cnt, (unsigned long long)u->truncated_cnt,
+	    (unsigned long long)u->faulted_cnt, (unsigned long long)u->deep_cnt,
+	    (unsigned long long)u->missing_table_cnt);
+	if (u->by_tables)
+		say(c, "; tables of %llu images in %.1f MiB", (unsigned long long)u->image_cnt,
+		    (double)u->table_bytes / (1 << 20));
+	say(c, "\n");
+}
+
 static int run(struct command *c)
 {
 	struct pa_agent_result result;
@@ -174,6 +196,7 @@ static int run(struct command *c)
 	say(c, "%llu samples, %llu lost, %llu distinct stacks, %llu processes\n",
 	    (unsigned long long)result.sample_cnt, (unsigned long long)result.lost_cnt,
 	    (unsigned long long)result.stack_cnt, (unsigned long long)result.process_cnt);
+	say_unwound(c, &result.unwound);
 	say(c, "Exiting program.\n");
 	if (result.command_status != -1)
 		return WIFSIGNALED(result.command_status) ? 128 + WTERMSIG(result.command_status)

@@ -31,6 +31,8 @@ enum {
 	OPT_EVENT,
 	OPT_CPU,
 	OPT_KERNEL_STACKS,
+	OPT_UNWIND,
+	OPT_UNWIND_MEMORY,
 	OPT_RING_SIZE,
 	OPT_PROFILE_OUTPUT,
 	OPT_PERF_DATA_OUTPUT,
@@ -62,6 +64,13 @@ static const struct argp_option table[] = {
 	 "Sample each N occurrences of --event (clocks: ns) instead of by rate", 0},
 	{"kernel-stacks", OPT_KERNEL_STACKS, "BOOL", OPTION_ARG_OPTIONAL,
 	 "Kernel part of call chains (default: on)", 0},
+	{"unwind", OPT_UNWIND, "auto|fp|dwarf", 0,
+	 "How user stacks are walked: by tables made of the programs' own unwind information, at "
+	 "their first samples (auto, the default) or before the first (dwarf), or by frame "
+	 "pointers (fp)",
+	 0},
+	{"unwind-memory", OPT_UNWIND_MEMORY, "MIB", 0,
+	 "Unwind tables take at most so much memory (default: 64)", 0},
 	{"ring-size", OPT_RING_SIZE, "KIB", 0,
 	 "Ring buffer of each CPU, in KiB, a power of two (default: by the rate, 256 to 4096)", 0},
 
@@ -184,6 +193,17 @@ static void parse_pids(struct argp_state *state, struct options *o, const char *
 	} while (p);
 }
 
+static enum pa_unwind parse_unwind(struct argp_state *state, const char *arg)
+{
+	if (!strcmp(arg, "auto"))
+		return PA_UNWIND_BY_AUTO;
+	if (!strcmp(arg, "fp"))
+		return PA_UNWIND_BY_FP;
+	if (strcmp(arg, "dwarf"))
+		argp_error(state, "--unwind %s: not auto, fp or dwarf", arg);
+	return PA_UNWIND_BY_DWARF;
+}
+
 static void parse_tag(struct argp_state *state, struct options *o, char *arg)
 {
 	char *eq = strchr(arg, '=');
@@ -229,6 +249,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		break;
 	case OPT_KERNEL_STACKS:
 		a->kernel_stacks = parse_bool(state, "kernel-stacks", arg);
+		break;
+	case OPT_UNWIND:
+		a->unwind = parse_unwind(state, arg);
+		break;
+	case OPT_UNWIND_MEMORY:
+		a->unwind_bytes = parse_number(state, "unwind-memory", arg, 1, 1024) << 20;
 		break;
 	case OPT_RING_SIZE:
 		a->ring_bytes = parse_number(state, "ring-size", arg, 4, 1 << 20) * 1024;

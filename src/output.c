@@ -166,6 +166,30 @@ static int finish_perf_data(struct pa_agent *a)
 	return 0;
 }
 
+static void take_unwound(struct pa_agent *a, const struct pa_capture_stats *st)
+{
+	const struct pa_sampler_stats *walks = &st->sampler;
+
+	a->result.unwound = (struct pa_agent_unwound){
+		.complete_cnt = walks->complete_tables,
+		.complete_fp_cnt = walks->complete_fp,
+		.finished_cnt = st->unwinder.complete_cnt,
+		.truncated_cnt = walks->truncated + walks->missed - st->unwinder.complete_cnt,
+		.faulted_cnt = walks->faulted,
+		.deep_cnt = walks->deep,
+		.missing_table_cnt = walks->capped,
+		.over_budget_cnt = st->unwinder.over_budget_cnt,
+		.image_cnt = st->unwinder.image_cnt,
+		.table_bytes = st->unwinder.table_bytes,
+		.by_tables = st->has_tables,
+	};
+	if (st->unwinder.over_budget_cnt)
+		pa_agent_log(a, PA_LOG_WARN,
+			     "unwind tables of %llu programs and libraries did not fit: a larger "
+			     "--unwind-memory makes their stacks complete",
+			     (unsigned long long)st->unwinder.over_budget_cnt);
+}
+
 static void take_result(struct pa_agent *a)
 {
 	struct pa_capture_stats capture;
@@ -173,19 +197,21 @@ static void take_result(struct pa_agent *a)
 
 	pa_capture__stats(a->capture, &capture);
 	pa_session__stats(a->session, &session);
-	a->info.fired_cnt = capture.fired;
-	a->info.lost_cnt = capture.lost;
+	a->info.fired_cnt = capture.sampler.fired;
+	a->info.lost_cnt = capture.sampler.lost;
 	a->info.written_cnt = capture.drained_cnt;
 	a->result.sample_cnt = session.sample_cnt;
-	a->result.fired_cnt = capture.fired;
-	a->result.lost_cnt = capture.lost;
+	a->result.fired_cnt = capture.sampler.fired;
+	a->result.lost_cnt = capture.sampler.lost;
 	a->result.stack_cnt = session.stack_cnt;
 	a->result.process_cnt = capture.enrolled_cnt;
-	if (capture.lost)
+	take_unwound(a, &capture);
+	if (capture.sampler.lost)
 		pa_agent_log(a, PA_LOG_WARN,
 			     "%llu of %llu samples were lost: use a larger --ring-size or a lower "
 			     "--sample-rate",
-			     (unsigned long long)capture.lost, (unsigned long long)capture.fired);
+			     (unsigned long long)capture.sampler.lost,
+			     (unsigned long long)capture.sampler.fired);
 	if (capture.sideband_lost_cnt)
 		pa_agent_log(a, PA_LOG_WARN,
 			     "%llu process events were lost by the kernel: maps were read again",

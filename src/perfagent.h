@@ -25,6 +25,14 @@ enum pa_log_level {
 	PA_LOG_WARN, /* the result is less than was asked for */
 };
 
+/** How user stacks are walked. */
+enum pa_unwind {
+	PA_UNWIND_BY_AUTO = 0, /* by tables, made when a process is first sampled (of targets:
+				* before), where the kernel can; else frame pointers */
+	PA_UNWIND_BY_FP,       /* by frame pointers */
+	PA_UNWIND_BY_DWARF,    /* by tables, of all that runs, made before anything is sampled */
+};
+
 struct pa_agent_progress {
 	uint64_t elapsed_ns;
 	uint64_t sample_cnt, lost_cnt;
@@ -43,6 +51,8 @@ struct pa_agent_opts {
 	uint64_t period;	 /* events per sample */
 	const char *cpus;	 /* list such as "0-3,8"; NULL: all */
 	bool kernel_stacks;
+	enum pa_unwind unwind;
+	uint64_t unwind_bytes;	    /* of unwind tables at most; 0: 64 MiB */
 	size_t ring_bytes;	    /* per CPU, a power of two of at least a page; 0: by the rate */
 	const char *profile_output; /* pprof file, "-" standard output; NULL: none */
 	const char *perf_data_output; /* perf.data file, "-" standard output; NULL: none */
@@ -54,11 +64,29 @@ struct pa_agent_opts {
 	void *ctx;
 };
 
+/** Walks of user stacks by how they ended. Their sum is that of the samples that had a user stack
+ *  to walk (not of kernel threads, nor of 32-bit processes). */
+struct pa_agent_unwound {
+	uint64_t complete_cnt;	  /* at the outermost frame, by unwind tables... */
+	uint64_t complete_fp_cnt; /* ...or by frame pointers alone */
+	uint64_t finished_cnt;	  /* complete, of those that were finished in user space */
+	uint64_t truncated_cnt;	  /* tables and stack don't fit, or no way to go on is known */
+	uint64_t faulted_cnt;	  /* memory that could not be read */
+	uint64_t deep_cnt;	  /* more than 127 frames */
+	/* of these, those that came to code without a table and were not left to user space,
+	 * since there were too many: frame pointers were followed from there */
+	uint64_t missing_table_cnt;
+	uint64_t over_budget_cnt; /* images and processes without tables for want of memory */
+	uint64_t image_cnt, table_bytes;
+	bool by_tables;
+};
+
 struct pa_agent_result {
 	uint64_t sample_cnt;	      /* in the outputs */
 	uint64_t fired_cnt, lost_cnt; /* fired = drained + lost */
 	uint64_t stack_cnt;	      /* distinct */
 	uint64_t process_cnt;	      /* sampled */
+	struct pa_agent_unwound unwound;
 	uint64_t perf_data_bytes;
 	int command_status; /* of waitpid(2); -1: no command, or stopped by the agent */
 };

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <time.h>
 
 #include "bpf/cpu.h"
@@ -32,8 +33,10 @@ struct pa_capture {
 	struct pa_sampler *sampler;
 	struct pa_sideband *sideband;
 	struct pa_proctab *proctab;
+	struct pa_unwinder *unwinder; /* NULL: frame pointers */
 	struct pa_sideband_batch batch;
 	struct pa_bytes samples, out;
+	struct pa_bytes misses; /* walks to finish */
 	struct kernel_image *kernel;
 	size_t kernel_cnt;
 	uint64_t pass_ns;   /* start of the last pass */
@@ -76,6 +79,15 @@ static void process_ended(void *ctx, pid_t pid)
 	struct pa_capture *c = ctx;
 
 	pa_sampler__forget_pid(c->sampler, pid);
+	if (c->unwinder)
+		pa_unwinder__forget(c->unwinder, pid);
+}
+
+static int record_written(void *ctx, const struct perf_event_header *hdr, uint32_t file)
+{
+	struct pa_capture *c = ctx;
+
+	return c->unwinder ? pa_unwinder__record(c->unwinder, hdr, file) : 0;
 }
 
 static void keep_kernel_image(void *ctx, const char *path, const uint8_t *id, uint8_t id_bytes)
@@ -151,7 +163,29 @@ static int enrol_targets(struct pa_capture *c)
 	}
 	if (!err)
 		err = pa_proctab__enrol(c->proctab, &c->out);
+	for (size_t i = 0; c->unwinder && i < c->opts.pid_cnt && !err; i++)
+		if (!c->opts.sampler.follow)
+			err = pa_unwinder__publish(c->unwinder, c->opts.pids[i]);
+	if (!err && c->unwinder && c->opts.sampler.all && c->opts.tables_first)
+		err = pa_unwinder__publish_all(c->unwinder);
 	return err ? fail(c, err, NULL) : put(c, &c->out);
+}
+
+static int make_unwinder(struct pa_capture *c)
+{
+	struct pa_unwinder_opts opts = {
+		.sz = sizeof(opts),
+		.events = c->opts.events,
+		.images = c->opts.images,
+		.budget_bytes = c->opts.table_bytes,
+		.cache_dir = c->opts.cache_dir,
+	};
+	int err;
+
+	if (pa_sampler__unwind_maps(c->sampler, &opts.maps))
+		return 0;
+	err = pa_unwinder__new(&opts, &c->unwinder);
+	return err ? fail(c, err, NULL) : 0;
 }
 
 int pa_capture__open(const struct pa_capture_opts *opts, struct pa_capture **out)
@@ -163,6 +197,7 @@ int pa_capture__open(const struct pa_capture_opts *opts, struct pa_capture **out
 		.sample_id = opts->sampler.sample_id,
 		.images = opts->images,
 		.ended = process_ended,
+		.record = record_written,
 		.ctx = c,
 	};
 	int err;
@@ -180,6 +215,9 @@ int pa_capture__open(const struct pa_capture_opts *opts, struct pa_capture **out
 	err = pa_proctab__new(&proctab_opts, &c->proctab);
 	if (err)
 		return fail(c, err, NULL);
+	err = make_unwinder(c);
+	if (err)
+		return err;
 	err = write_kernel_maps(c);
 	if (!err)
 		err = enrol_targets(c);
@@ -188,9 +226,25 @@ int pa_capture__open(const struct pa_capture_opts *opts, struct pa_capture **out
 	return err;
 }
 
+/* What was to be packed before is. */
+static int start_packer(struct pa_capture *c)
+{
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
+	int err = pa_unwinder__start_thread(c->unwinder);
+
+	if (!err && epoll_ctl(pa_sampler__epoll_fd(c->sampler), EPOLL_CTL_ADD,
+			      pa_unwinder__fd(c->unwinder), &ev))
+		err = -errno;
+	return err;
+}
+
 int pa_capture__enable(struct pa_capture *c)
 {
-	int err = pa_sampler__enable(c->sampler);
+	int err = c->unwinder ? start_packer(c) : 0;
+
+	if (err)
+		return fail(c, err, NULL);
+	err = pa_sampler__enable(c->sampler);
 
 	return err ? fail(c, err, pa_sampler__errmsg(c->sampler)) : 0;
 }
@@ -244,7 +298,8 @@ static int feed_sideband(struct pa_capture *c)
 	return err;
 }
 
-/* Look at type, process and time of each record; entries of private types are taken out. */
+/* Look at type, process and time of each record; those of private types are taken out, and walks
+ * to finish put aside. */
 static int note_samples(struct pa_capture *c)
 {
 	uint64_t max_ns = c->max_ns[0];
@@ -255,7 +310,7 @@ static int note_samples(struct pa_capture *c)
 		const struct pa_sample_record *rec = (const void *)(c->samples.data + offset);
 		size_t size = rec->size;
 
-		if (rec->type >= PA_RING_TYPE_PRIVATE) {
+		if (rec->type >= PA_RING_TYPE_PRIVATE && rec->type != PA_RING_TYPE_MISS) {
 			offset += size;
 			continue;
 		}
@@ -263,13 +318,35 @@ static int note_samples(struct pa_capture *c)
 		if (rec->time > max_ns)
 			max_ns = rec->time;
 		c->stats.drained_cnt++;
-		if (kept != offset)
+		offset += size;
+		if (rec->type == PA_RING_TYPE_MISS) {
+			err = err ? err : pa_bytes__append(&c->misses, rec, size);
+			continue;
+		}
+		if (kept != offset - size)
 			memmove(c->samples.data + kept, rec, size);
 		kept += size;
-		offset += size;
 	}
 	c->samples.len = kept;
 	c->max_ns[0] = max_ns;
+	return err;
+}
+
+/* What their processes had mapped is known by now. */
+static int finish_walks(struct pa_capture *c)
+{
+	int err = 0;
+
+	if (!c->unwinder)
+		return 0;
+	pa_unwinder__cut_stale(c->unwinder, &c->samples);
+	for (size_t offset = 0; offset < c->misses.len && !err;) {
+		const struct pa_miss_record *miss = (const void *)(c->misses.data + offset);
+
+		err = pa_unwinder__finish(c->unwinder, miss, &c->samples);
+		offset += miss->size;
+	}
+	c->misses.len = 0;
 	return err;
 }
 
@@ -341,6 +418,8 @@ int pa_capture__pass(struct pa_capture *c)
 	if (!err)
 		err = pa_proctab__enrol(c->proctab, &c->out);
 	if (!err)
+		err = finish_walks(c);
+	if (!err)
 		err = append_lost(c, now);
 	if (!err && (c->samples.len || c->out.len))
 		err = append_round(c);
@@ -354,6 +433,9 @@ int pa_capture__pass(struct pa_capture *c)
 	if (err)
 		return *c->errmsg ? err : fail(c, err, pd_writer__errmsg(c->opts.writer));
 	pa_proctab__end_pass(c->proctab);
+	err = c->unwinder ? pa_unwinder__end_pass(c->unwinder, now) : 0;
+	if (err)
+		return fail(c, err, NULL);
 	c->pass_ns = now;
 	adapt_interval(c);
 	return check_cpus(c, now);
@@ -412,16 +494,15 @@ int pa_capture__build_ids(const struct pa_capture *c, struct pd_build_id **ids, 
 
 void pa_capture__stats(const struct pa_capture *c, struct pa_capture_stats *out)
 {
-	struct pa_sampler_stats sampler;
 	struct pa_proctab_stats proctab = {0};
 
 	*out = c->stats;
-	pa_sampler__stats(c->sampler, &sampler);
+	pa_sampler__stats(c->sampler, &out->sampler);
+	out->has_tables = c->unwinder != NULL;
+	if (c->unwinder)
+		pa_unwinder__stats(c->unwinder, &out->unwinder);
 	if (c->proctab)
 		pa_proctab__stats(c->proctab, &proctab);
-	out->fired = sampler.fired;
-	out->lost = sampler.lost;
-	out->no_user_stack = sampler.no_user_stack;
 	out->enrolled_cnt = proctab.enrolled_cnt;
 	out->maps_read_cnt = proctab.maps_read_cnt;
 	out->gone_cnt = proctab.gone_cnt;
@@ -430,6 +511,11 @@ void pa_capture__stats(const struct pa_capture *c, struct pa_capture_stats *out)
 const char *pa_capture__errmsg(const struct pa_capture *c)
 {
 	return c->errmsg;
+}
+
+bool pa_capture__has_tables(const struct pa_capture *c)
+{
+	return c->unwinder != NULL;
 }
 
 bool pa_capture__kernel_hidden(const struct pa_capture *c)
@@ -441,12 +527,14 @@ void pa_capture__close(struct pa_capture *c)
 {
 	if (!c)
 		return;
+	pa_unwinder__free(c->unwinder);
 	pa_sampler__close(c->sampler);
 	pa_sideband__close(c->sideband);
 	pa_proctab__free(c->proctab);
 	pa_sideband_batch__free(&c->batch);
 	pa_bytes__free(&c->samples);
 	pa_bytes__free(&c->out);
+	pa_bytes__free(&c->misses);
 	free(c->kernel);
 	free(c);
 }

@@ -25,12 +25,16 @@ struct pa_capture_opts {
 	struct pa_session *session;	/* borrowed; NULL: none */
 	const pid_t *pids;		/* targets, when !sampler.all */
 	size_t pid_cnt;
+	uint64_t table_bytes;  /* of unwind tables at most, when sampler.tables */
+	bool tables_first;     /* of everything that runs, before anything is sampled */
+	const char *cache_dir; /* of packed images; NULL: none. Borrowed */
 };
 
 struct pa_capture_stats {
-	uint64_t fired, lost;
+	struct pa_sampler_stats sampler;
+	struct pa_unwinder_stats unwinder;
+	bool has_tables;
 	uint64_t drained_cnt; /* samples taken out of the rings */
-	uint64_t no_user_stack;
 	uint64_t sideband_lost_cnt;
 	uint64_t enrolled_cnt, maps_read_cnt, gone_cnt;
 	uint64_t pass_cnt;
@@ -56,6 +60,8 @@ int pa_capture__epoll_fd(const struct pa_capture *c);
 int pa_capture__build_ids(const struct pa_capture *c, struct pd_build_id **ids, size_t *cnt);
 void pa_capture__stats(const struct pa_capture *c, struct pa_capture_stats *out);
 const char *pa_capture__errmsg(const struct pa_capture *c);
+/** User stacks are walked by tables. */
+bool pa_capture__has_tables(const struct pa_capture *c);
 /** The kernel's symbols are hidden: kernel frames stay numbers. */
 bool pa_capture__kernel_hidden(const struct pa_capture *c);
 void pa_capture__close(struct pa_capture *c);

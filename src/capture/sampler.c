@@ -22,7 +22,9 @@
 
 #define INIT_PIDNS_INO 0xEFFFFFFCU /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 #define RING_BYTES_MIN (256 << 10)
+#define RING_BYTES_MIN_TABLES (1 << 20) /* a walk left to user space is up to 32 KB */
 #define RING_BYTES_MAX (4 << 20)
+#define PROCS_OF_TARGETS 4096
 #define RINGS_BYTES_MAX (256UL << 20) /* of all CPUs together, unless asked for */
 
 struct cpu_slot {
@@ -33,7 +35,9 @@ struct cpu_slot {
 
 struct pa_sampler {
 	struct cpu_bpf *skel;
-	struct bpf_link *fork_link, *exit_link;
+	struct bpf_link *links[5]; /* of programs beside the sampler */
+	size_t link_cnt;
+	bool has_tables, has_mmap_hook;
 	struct perf_event_attr attr;
 	struct pa_cpus wanted;	/* empty: all */
 	struct cpu_slot *slots; /* by CPU number */
@@ -69,7 +73,7 @@ static size_t ring_bytes_for(const struct pa_sampler_opts *opts)
 {
 	size_t cpu_cnt = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
 	uint64_t hz = opts->attr->freq ? opts->attr->sample_freq : 10000;
-	size_t bytes = RING_BYTES_MIN;
+	size_t bytes = opts->tables ? RING_BYTES_MIN_TABLES : RING_BYTES_MIN;
 
 	if (opts->ring_bytes)
 		return opts->ring_bytes;
@@ -77,6 +81,27 @@ static size_t ring_bytes_for(const struct pa_sampler_opts *opts)
 	       bytes * 2 * cpu_cnt <= RINGS_BYTES_MAX)
 		bytes *= 2;
 	return bytes;
+}
+
+/* What only a walk by tables uses is not loaded, or small, without it. */
+static void configure_tables(struct pa_sampler *s, const struct pa_sampler_opts *opts)
+{
+	struct cpu_bpf *skel = s->skel;
+
+	bpf_program__set_autoload(skel->progs.unwind_fork, s->has_tables);
+	bpf_program__set_autoload(skel->progs.unwind_exec, s->has_tables);
+	bpf_program__set_autoload(skel->progs.unwind_mmap, s->has_mmap_hook);
+	if (s->has_tables) {
+		skel->rodata->unwind_mode = PA_UNWIND_TABLES;
+		bpf_map__set_max_entries(skel->maps.misses, (uint32_t)s->slot_cnt);
+		if (!opts->all)
+			bpf_map__set_max_entries(skel->maps.procs, PROCS_OF_TARGETS);
+		return;
+	}
+	bpf_map__set_max_entries(skel->maps.blocks, 1);
+	bpf_map__set_max_entries(skel->maps.procs, 1);
+	bpf_map__set_max_entries(skel->maps.rules, 1);
+	bpf_map__set_max_entries(skel->maps.unwind_seq, 1);
 }
 
 static void configure(struct pa_sampler *s, const struct pa_sampler_opts *opts)
@@ -101,14 +126,7 @@ static void configure(struct pa_sampler *s, const struct pa_sampler_opts *opts)
 	bpf_map__set_max_entries(skel->maps.rings, (uint32_t)s->slot_cnt);
 	bpf_map__set_max_entries(skel->maps.scratch, (uint32_t)s->slot_cnt);
 	bpf_map__set_max_entries(skel->maps.stats, (uint32_t)s->slot_cnt);
-	/* what only a walk by tables uses */
-	bpf_program__set_autoload(skel->progs.unwind_fork, false);
-	bpf_program__set_autoload(skel->progs.unwind_exec, false);
-	bpf_program__set_autoload(skel->progs.unwind_mmap, false);
-	bpf_map__set_max_entries(skel->maps.blocks, 1);
-	bpf_map__set_max_entries(skel->maps.procs, 1);
-	bpf_map__set_max_entries(skel->maps.rules, 1);
-	bpf_map__set_max_entries(skel->maps.unwind_seq, 1);
+	configure_tables(s, opts);
 }
 
 /* The map of rings wants one as its model: kernels before 5.10 compare sizes too. */
@@ -126,6 +144,76 @@ static int load_with_model_ring(struct pa_sampler *s)
 	return err;
 }
 
+static int attach_hook(struct pa_sampler *s, struct bpf_program *prog)
+{
+	struct bpf_link *link = bpf_program__attach(prog);
+
+	if (!link)
+		return -errno;
+	s->links[s->link_cnt++] = link;
+	return 0;
+}
+
+static int attach_hooks(struct pa_sampler *s, const struct pa_sampler_opts *opts)
+{
+	int err = 0;
+
+	if (opts->follow)
+		err = attach_hook(s, s->skel->progs.follow_fork);
+	if (!err && opts->follow)
+		err = attach_hook(s, s->skel->progs.follow_exit);
+	if (!err && s->has_tables)
+		err = attach_hook(s, s->skel->progs.unwind_fork);
+	if (!err && s->has_tables)
+		err = attach_hook(s, s->skel->progs.unwind_exec);
+	if (!err && s->has_mmap_hook)
+		err = attach_hook(s, s->skel->progs.unwind_mmap);
+	return err;
+}
+
+static void unload(struct pa_sampler *s)
+{
+	while (s->link_cnt)
+		bpf_link__destroy(s->links[--s->link_cnt]);
+	cpu_bpf__destroy(s->skel);
+	s->skel = NULL;
+}
+
+static int load_one(struct pa_sampler *s, const struct pa_sampler_opts *opts)
+{
+	int err;
+
+	s->skel = cpu_bpf__open();
+	if (!s->skel)
+		return -errno;
+	configure(s, opts);
+	err = load_with_model_ring(s);
+	if (!err)
+		err = attach_hooks(s, opts);
+	if (err)
+		unload(s);
+	return err;
+}
+
+/* With tables and news of mappings; without these, which need fentry (aarch64: Linux 6.0, and
+ * some systems forbid it); or with frame pointers. */
+static int load_best(struct pa_sampler *s, const struct pa_sampler_opts *opts)
+{
+	int err;
+
+	s->has_tables = s->has_mmap_hook = opts->tables;
+	err = load_one(s, opts);
+	if (err && s->has_mmap_hook) {
+		s->has_mmap_hook = false;
+		err = load_one(s, opts);
+	}
+	if (err && s->has_tables && opts->tables_optional) {
+		s->has_tables = false;
+		err = load_one(s, opts);
+	}
+	return err;
+}
+
 static int load(struct pa_sampler *s, const struct pa_sampler_opts *opts)
 {
 	void *map;
@@ -137,11 +225,7 @@ static int load(struct pa_sampler *s, const struct pa_sampler_opts *opts)
 			    "which the sampler needs (CONFIG_DEBUG_INFO_BTF=y)",
 			    strerror(errno));
 	libbpf_set_print(silent_print);
-	s->skel = cpu_bpf__open();
-	if (!s->skel)
-		return fail(s, -errno, "BPF program: failed to open: %s", strerror(errno));
-	configure(s, opts);
-	err = load_with_model_ring(s);
+	err = load_best(s, opts);
 	if (err == -EPERM)
 		return fail(s, err,
 			    "BPF program: failed to load: %s: run as root or give the binary "
@@ -158,13 +242,6 @@ static int load(struct pa_sampler *s, const struct pa_sampler_opts *opts)
 	if (map == MAP_FAILED)
 		return fail(s, -errno, "BPF counters: failed to map: %s", strerror(errno));
 	s->stats = map;
-	if (!opts->follow)
-		return 0;
-	s->fork_link = bpf_program__attach(s->skel->progs.follow_fork);
-	s->exit_link = bpf_program__attach(s->skel->progs.follow_exit);
-	if (!s->fork_link || !s->exit_link)
-		return fail(s, -errno, "BPF program: failed to attach to process events: %s",
-			    strerror(errno));
 	return 0;
 }
 
@@ -405,7 +482,31 @@ void pa_sampler__stats(const struct pa_sampler *s, struct pa_sampler_stats *out)
 		out->written += st->written;
 		out->lost += st->lost;
 		out->no_user_stack += st->no_user_stack;
+		out->complete_tables += st->complete_tables;
+		out->complete_fp += st->complete_fp;
+		out->truncated += st->truncated;
+		out->faulted += st->faulted;
+		out->deep += st->deep;
+		out->missed += st->missed;
+		out->no_process += st->no_process;
+		out->no_table += st->no_table;
+		out->complex += st->complex;
+		out->capped += st->capped;
 	}
+}
+
+int pa_sampler__unwind_maps(const struct pa_sampler *s, struct pa_unwind_maps *out)
+{
+	if (!s->has_tables)
+		return -ENOENT;
+	*out = (struct pa_unwind_maps){
+		.blocks_fd = bpf_map__fd(s->skel->maps.blocks),
+		.procs_fd = bpf_map__fd(s->skel->maps.procs),
+		.rules_fd = bpf_map__fd(s->skel->maps.rules),
+		.seq_fd = bpf_map__fd(s->skel->maps.unwind_seq),
+		.has_mmap_hook = s->has_mmap_hook,
+	};
+	return 0;
 }
 
 const char *pa_sampler__errmsg(const struct pa_sampler *s)
@@ -421,11 +522,9 @@ void pa_sampler__close(struct pa_sampler *s)
 		drop_event(&s->slots[cpu]);
 		pa_ring__free(s->slots[cpu].ring);
 	}
-	bpf_link__destroy(s->fork_link);
-	bpf_link__destroy(s->exit_link);
 	if (s->stats)
 		munmap(s->stats, s->stats_map_bytes);
-	cpu_bpf__destroy(s->skel);
+	unload(s);
 	pa_cpus__free(&s->wanted);
 	if (s->epoll_fd >= 0)
 		close(s->epoll_fd);

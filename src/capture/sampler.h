@@ -14,6 +14,7 @@
 
 #include "capture/procfs.h"
 #include "capture/ring.h"
+#include "capture/unwinder.h"
 
 struct pa_sampler;
 
@@ -26,10 +27,15 @@ struct pa_sampler_opts {
 	bool follow;		    /* added processes' children join them */
 	const struct pa_cpus *cpus; /* NULL: those that are online, also later */
 	size_t ring_bytes;	    /* per CPU, a power of two; 0: by the frequency */
+	bool tables;		    /* walk user stacks by unwind tables, else frame pointers */
+	bool tables_optional;	    /* where that can't be loaded, frame pointers will do */
 };
 
+/** Sums of struct pa_cpu_stats (bpf/cpu.h). */
 struct pa_sampler_stats {
 	uint64_t fired, written, lost, no_user_stack;
+	uint64_t complete_tables, complete_fp, truncated, faulted, deep, missed;
+	uint64_t no_process, no_table, complex, capped;
 };
 
 /** Load the program and open the events, disabled. *out is set (close it) unless -ENOMEM, for
@@ -51,6 +57,9 @@ int pa_sampler__update_cpus(struct pa_sampler *s);
 int64_t pa_sampler__drain(struct pa_sampler *s, struct pa_bytes *out);
 /** Readable when there is something worth draining. */
 int pa_sampler__epoll_fd(const struct pa_sampler *s);
+/** Maps of the walk by tables, and whether the program says when processes map code.
+ *  @return 0, -ENOENT stacks are walked by frame pointers */
+int pa_sampler__unwind_maps(const struct pa_sampler *s, struct pa_unwind_maps *out);
 void pa_sampler__stats(const struct pa_sampler *s, struct pa_sampler_stats *out);
 /** What failed and what to do about it; "" when nothing did. */
 const char *pa_sampler__errmsg(const struct pa_sampler *s);

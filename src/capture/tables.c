@@ -374,6 +374,12 @@ static int append_fp(struct pa_mapping_list *l, uint64_t start, uint64_t end)
 	return append(l, start, &(struct pa_mapping){.end = end, .kind = PA_MAPPING_FP});
 }
 
+int pa_mapping_list__add_absent(struct pa_mapping_list *l, uint64_t start, uint64_t bytes)
+{
+	return append(l, start,
+		      &(struct pa_mapping){.end = start + bytes, .kind = PA_MAPPING_ABSENT});
+}
+
 int pa_mapping_list__add(struct pa_mapping_list *l, const struct pa_table *table, uint64_t start,
 			 uint64_t bytes, uint64_t vaddr)
 {
@@ -476,6 +482,19 @@ int pa_tables__put_mappings(struct pa_tables *t, const struct pa_mapping_list *l
 	if (err)
 		pa_tables__drop_mappings(t, out);
 	return err;
+}
+
+bool pa_tables__overlaps(const struct pa_tables *t, const struct pa_process_blocks *b,
+			 uint64_t start, uint64_t end)
+{
+	for (size_t i = 0; i < b->cnt - (b->cnt > 1); i++) {
+		const struct pa_mapping_block *block = block_at(t, b->blocks[i]);
+
+		for (size_t j = 0; j < PA_BLOCK_MAPPINGS && block->start[j] < end; j++)
+			if (block->map[j].end > start)
+				return true;
+	}
+	return false;
 }
 
 void pa_tables__drop_mappings(struct pa_tables *t, struct pa_process_blocks *b)

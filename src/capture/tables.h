@@ -8,6 +8,7 @@
 #ifndef PA_CAPTURE_TABLES_H
 #define PA_CAPTURE_TABLES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -53,15 +54,21 @@ struct pa_mapping_list {
 int pa_mapping_list__add(struct pa_mapping_list *l, const struct pa_table *table, uint64_t start,
 			 uint64_t bytes, uint64_t vaddr);
 
+/** The same for an image whose table is not there yet. */
+int pa_mapping_list__add_absent(struct pa_mapping_list *l, uint64_t start, uint64_t bytes);
+
 /** The blocks of one process. Zero-initialized has none. */
 struct pa_process_blocks {
-	uint32_t *blocks;
+	uint32_t *blocks; /* of mappings, then of the directory */
 	size_t cnt;
 };
 /** Write a list into blocks; proc's block, cnt and is_directory are set.
  *  @return 0, -ENOSPC over the budget, or too many mappings, -ENOMEM, -errno */
 int pa_tables__put_mappings(struct pa_tables *t, const struct pa_mapping_list *l,
 			    struct pa_process_blocks *out, struct pa_unwind_proc *proc);
+/** Does any of the mappings lie in [start, end)? */
+bool pa_tables__overlaps(const struct pa_tables *t, const struct pa_process_blocks *b,
+			 uint64_t start, uint64_t end);
 void pa_tables__drop_mappings(struct pa_tables *t, struct pa_process_blocks *b);
 
 /** Time goes by: what was given up a while ago can be used again. */

@@ -73,12 +73,12 @@ static int pack_vdso(struct pa_unwind_image *image, struct pa_pack **out)
 	return err;
 }
 
-static int pack_file(struct pa_unwind_images *t, struct pa_unwind_image *image, uint32_t file,
-		     struct pa_pack **out)
+/* The file of an image, its segments read. @return descriptor, -errno */
+static int open_file(struct pa_unwind_images *t, struct pa_unwind_image *image, uint32_t file,
+		     const char **path)
 {
-	const char *path;
+	int fd = pa_images__open(t->files, file, path), err;
 	struct pa_elf e;
-	int fd = pa_images__open(t->files, file, &path), err;
 
 	if (fd < 0)
 		return fd;
@@ -86,13 +86,44 @@ static int pack_file(struct pa_unwind_images *t, struct pa_unwind_image *image, 
 	if (!err && !image->loads)
 		err = pa_elf__loads(&e, &image->loads, &image->load_cnt);
 	pa_elf__close(&e);
-	if (!err)
-		err = pa_pack__file(fd, path, t->cache_dir, out);
+	if (err)
+		close(fd);
+	return err ? err : fd;
+}
+
+static int pack_file(struct pa_unwind_images *t, struct pa_unwind_image *image, uint32_t file,
+		     struct pa_pack **out)
+{
+	const char *path;
+	int fd = open_file(t, image, file, &path), err;
+
+	if (fd < 0)
+		return fd;
+	if (t->packer) {
+		err = pa_packer__ask(t->packer, file + 1, fd, path);
+		image->is_awaited = !err;
+		return err ? err : -EINPROGRESS;
+	}
+	err = pa_pack__file(fd, path, t->cache_dir, out);
 	close(fd);
 	return err;
 }
 
 /* @return 0 also when there is no table to be had */
+static int put(struct pa_unwind_images *t, struct pa_unwind_image *image, const struct pa_pack *p,
+	       int err)
+{
+	if (!err)
+		err = pa_tables__load(t->tables, p, &image->table);
+	t->loaded_cnt += !err;
+	if (err == -ENOSPC) {
+		t->over_budget_cnt++;
+		/* for the next one, or for this one's next process: it is not free at once */
+		image->is_evicted = pa_unwind_images__evict(t);
+	}
+	return err == -ENOMEM ? err : 0;
+}
+
 static int load(struct pa_unwind_images *t, uint32_t i)
 {
 	struct pa_unwind_image *image = &t->images[i];
@@ -105,17 +136,25 @@ static int load(struct pa_unwind_images *t, uint32_t i)
 		err = pack_vdso(image, &pack);
 	else
 		err = pack_file(t, image, i - 1, &pack);
-	/* what is evicted is not free at once: so the budget may be exceeded by this image */
-	if (!err)
-		err = pa_tables__load(t->tables, pack, &image->table);
+	if (err != -EINPROGRESS)
+		err = put(t, image, pack, err);
 	pa_pack__free(pack);
-	t->loaded_cnt += !err;
-	if (err == -ENOSPC) {
-		t->over_budget_cnt++;
-		/* for the next one, or for this one's next process */
-		image->is_evicted = pa_unwind_images__evict(t);
-	}
 	return err == -ENOMEM ? err : 0;
+}
+
+int pa_unwind_images__take(struct pa_unwind_images *t)
+{
+	struct pa_pack *pack;
+	int err = 0, pack_err, cnt = 0;
+	uint32_t i;
+
+	while (t->packer && !err && pa_packer__take(t->packer, &i, &pack, &pack_err)) {
+		t->images[i].is_awaited = false;
+		err = put(t, &t->images[i], pack, pack_err);
+		pa_pack__free(pack);
+		cnt++;
+	}
+	return err ? err : cnt;
 }
 
 struct pa_unwind_image *pa_unwind_images__get(struct pa_unwind_images *t, uint32_t i)

@@ -7,6 +7,7 @@
 #define PA_CAPTURE_UNWIND_IMAGES_H
 
 #include "capture/images.h"
+#include "capture/packer.h"
 #include "capture/tables.h"
 #include "symbolize/internal.h"
 #include "unwind/cfi.h"
@@ -17,6 +18,7 @@ enum { PA_IMAGE_OF_VDSO = 0 };
 
 struct pa_unwind_image {
 	bool is_tried;		/* to be read; what fails is not tried again */
+	bool is_awaited;	/* being packed */
 	bool is_evicted;	/* had a table; gets it back when it is mapped again */
 	struct pa_table *table; /* NULL: frame pointers */
 	uint32_t process_cnt;	/* published with this table */
@@ -32,6 +34,7 @@ struct pa_unwind_image {
 struct pa_unwind_images {
 	struct pa_images *files;  /* borrowed */
 	struct pa_tables *tables; /* borrowed */
+	struct pa_packer *packer; /* borrowed; NULL: pack at once */
 	const char *cache_dir;	  /* borrowed */
 	struct pa_unwind_image *images;
 	size_t cnt, cap;
@@ -42,9 +45,11 @@ struct pa_unwind_images {
 void pa_unwind_images__free(struct pa_unwind_images *t);
 /** Number of the image that a record or a line of /proc/PID/maps shows. */
 uint32_t pa_unwind_images__number(const char *name, uint32_t file);
-/** The image, its table loaded if there is room. Valid until the next call.
+/** The image, its table loaded if there is room, or awaited. Valid until the next call.
  *  @return NULL without memory */
 struct pa_unwind_image *pa_unwind_images__get(struct pa_unwind_images *t, uint32_t image);
+/** Load tables that were awaited. @return their number, -ENOMEM */
+int pa_unwind_images__take(struct pa_unwind_images *t);
 /** Its CFI, valid until pa_unwind_images__end_pass. @return 0 (*out NULL: none), -ENOMEM */
 int pa_unwind_images__cfi(struct pa_unwind_images *t, uint32_t image, struct pa_cfi **out);
 /** Free tables of images that no process is published with, the longest unused first.

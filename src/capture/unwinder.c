@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <uthash.h>
 
 #include "bpf/cpu.h"
@@ -41,18 +42,29 @@ struct process {
 	struct pa_process_blocks blocks;
 	uint32_t *images; /* each once for each of its mappings */
 	size_t image_cnt, image_cap;
+	bool waits; /* for tables of some */
 	UT_hash_handle hh;
+};
+
+/* Code that a process mapped over what the program had been told, from one time to another. */
+struct stale {
+	uint32_t pid;
+	uint64_t start, end, from_ns, to_ns;
 };
 
 struct pa_unwinder {
 	struct pa_unwinder_opts opts;
 	struct pa_tables *tables;
 	struct pa_unwind_images images;
+	struct pa_packer *packer;
 	const volatile struct pa_unwind_seq *seq; /* the program's map */
 	struct process *processes;
 	struct pa_procs procs; /* what was mapped when; images by number */
 	uint32_t *due;	       /* to be published at the end of the pass */
 	size_t due_cnt, due_cap;
+	struct stale *stale; /* only without news of mappings */
+	size_t stale_cnt, stale_cap;
+	uint64_t pass_ns; /* start of the pass */
 	/* of the mappings that are being read */
 	struct pa_mapping_list list;
 	struct process *reading;
@@ -93,6 +105,20 @@ int pa_unwinder__new(const struct pa_unwinder_opts *opts, struct pa_unwinder **o
 	return err;
 }
 
+int pa_unwinder__start_thread(struct pa_unwinder *u)
+{
+	int err = pa_packer__new(u->opts.cache_dir, &u->packer);
+
+	if (!err)
+		u->images.packer = u->packer;
+	return err;
+}
+
+int pa_unwinder__fd(const struct pa_unwinder *u)
+{
+	return u->packer ? pa_packer__fd(u->packer) : -1;
+}
+
 static void free_process(struct pa_unwinder *u, struct process *p)
 {
 	for (size_t i = 0; i < p->image_cnt; i++) {
@@ -116,6 +142,7 @@ void pa_unwinder__free(struct pa_unwinder *u)
 		HASH_DEL(u->processes, p);
 		free_process(u, p);
 	}
+	pa_packer__free(u->packer);
 	pa_unwind_images__free(&u->images);
 	pa_tables__free(u->tables);
 	pa_procs__free(&u->procs);
@@ -123,7 +150,100 @@ void pa_unwinder__free(struct pa_unwinder *u)
 		munmap((void *)u->seq, SEQ_BYTES);
 	free(u->list.entries);
 	free(u->due);
+	free(u->stale);
 	free(u);
+}
+
+static int make_due(struct pa_unwinder *u, uint32_t pid)
+{
+	for (size_t i = 0; i < u->due_cnt; i++)
+		if (u->due[i] == pid)
+			return 0;
+	if (pa_array_grow(&u->due, u->due_cnt, &u->due_cap, sizeof(*u->due)))
+		return -ENOMEM;
+	u->due[u->due_cnt++] = pid;
+	return 0;
+}
+
+/* Without the hook in the kernel this is the first that is heard of it. */
+static int note_mapping(struct pa_unwinder *u, const struct pd_mmap *m)
+{
+	const struct process *p;
+
+	HASH_FIND(hh, u->processes, &m->pid, sizeof(m->pid), p);
+	if (!p)
+		return 0;
+	if (make_due(u, m->pid))
+		return -ENOMEM;
+	if (!pa_tables__overlaps(u->tables, &p->blocks, m->start, m->start + m->bytes))
+		return 0;
+	if (pa_array_grow(&u->stale, u->stale_cnt, &u->stale_cap, sizeof(*u->stale)))
+		return -ENOMEM;
+	u->stale[u->stale_cnt++] = (struct stale){
+		.pid = m->pid,
+		.start = m->start,
+		.end = m->start + m->bytes,
+		.from_ns = m->id.time,
+		.to_ns = UINT64_MAX,
+	};
+	return 0;
+}
+
+static uint64_t cut_at(const struct stale *stale, const struct pa_sample_record *rec)
+{
+	bool is_user = false;
+
+	if (rec->pid != stale->pid || rec->time < stale->from_ns || rec->time > stale->to_ns)
+		return rec->nr;
+	for (uint64_t i = 0; i < rec->nr; i++) {
+		if (rec->ips[i] == (uint64_t)PERF_CONTEXT_USER)
+			is_user = true;
+		else if (is_user && rec->ips[i] >= stale->start && rec->ips[i] < stale->end)
+			return i + 1;
+	}
+	return rec->nr;
+}
+
+void pa_unwinder__cut_stale(struct pa_unwinder *u, struct pa_bytes *samples)
+{
+	size_t offset = 0, kept = 0;
+
+	while (u->stale_cnt && offset < samples->len) {
+		struct pa_sample_record *rec = (void *)(samples->data + offset);
+		uint64_t nr = rec->nr;
+		size_t bytes = rec->size;
+
+		offset += bytes;
+		for (size_t i = 0; i < u->stale_cnt; i++)
+			if (cut_at(&u->stale[i], rec) < nr)
+				nr = cut_at(&u->stale[i], rec);
+		u->stats.stale_cnt += nr != rec->nr;
+		bytes -= (rec->nr - nr) * sizeof(*rec->ips);
+		rec->size = (uint16_t)bytes;
+		rec->nr = nr;
+		memmove(samples->data + kept, rec, bytes);
+		kept += bytes;
+	}
+	if (u->stale_cnt)
+		samples->len = kept;
+}
+
+/* What was told since is right, and no sample from before is still to come. */
+static void forget_stale(struct pa_unwinder *u, uint64_t now_ns)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < u->stale_cnt; i++) {
+		struct stale stale = u->stale[i];
+
+		if (stale.to_ns < u->pass_ns)
+			continue;
+		if (stale.to_ns == UINT64_MAX)
+			stale.to_ns = now_ns;
+		u->stale[kept++] = stale;
+	}
+	u->stale_cnt = kept;
+	u->pass_ns = now_ns;
 }
 
 /* ---- what was mapped when ------------------------------------------------------------------- */
@@ -138,7 +258,7 @@ static int record_mmap(struct pa_unwinder *u, const struct perf_event_header *hd
 	    m.start + m.bytes < m.start)
 		return 0;
 	space = pa_procs__space_of_sideband(&u->procs, m.pid, m.tid, m.id.time);
-	if (space == PA_NONE)
+	if (space == PA_NONE || (!u->opts.maps.has_mmap_hook && note_mapping(u, &m)))
 		return -ENOMEM;
 	piece.start = m.start;
 	piece.end = m.start + m.bytes;
@@ -211,6 +331,10 @@ static int read_map(void *ctx, const struct pa_proc_map *map)
 	image = pa_unwind_images__get(&u->images, number);
 	if (!image)
 		return -ENOMEM;
+	if (image->is_awaited) {
+		u->reading->waits = true;
+		return pa_mapping_list__add_absent(&u->list, map->start, map->bytes);
+	}
 	if (!image->table || pa_loads__vaddr(image->loads, image->load_cnt,
 					     number == PA_IMAGE_OF_VDSO ? 0 : map->pgoff, &vaddr))
 		return pa_mapping_list__add(&u->list, NULL, map->start, map->bytes, 0);
@@ -336,17 +460,6 @@ static int find_map(void *ctx, uint64_t pc, struct pa_unwind_map *out)
 	return 0;
 }
 
-static int is_due(struct pa_unwinder *u, uint32_t pid)
-{
-	for (size_t i = 0; i < u->due_cnt; i++)
-		if (u->due[i] == pid)
-			return 0;
-	if (pa_array_grow(&u->due, u->due_cnt, &u->due_cap, sizeof(*u->due)))
-		return -ENOMEM;
-	u->due[u->due_cnt++] = pid;
-	return 0;
-}
-
 /* The record's own part of the chain, then what was walked. */
 static int append_sample(struct pa_unwinder *u, const struct pa_miss_record *miss,
 			 struct pa_bytes *out)
@@ -385,7 +498,7 @@ int pa_unwinder__finish(struct pa_unwinder *u, const struct pa_miss_record *miss
 	int err = 0;
 
 	if (miss->reason != PA_MISS_COMPLEX)
-		err = is_due(u, miss->pid);
+		err = make_due(u, miss->pid);
 	u->space = pa_procs__space(&u->procs, miss->pid, miss->time);
 	if (err || u->space == PA_NONE)
 		return -ENOMEM;
@@ -398,14 +511,34 @@ int pa_unwinder__finish(struct pa_unwinder *u, const struct pa_miss_record *miss
 	return append_sample(u, miss, out);
 }
 
+static uint64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+}
+
+/* Those that waited for one of the tables are read again: seldom in vain. */
+static int take_tables(struct pa_unwinder *u)
+{
+	int cnt = pa_unwind_images__take(&u->images), err = cnt < 0 ? cnt : 0;
+
+	for (struct process *p = u->processes; cnt > 0 && p && !err; p = p->hh.next)
+		if (p->waits)
+			err = make_due(u, p->pid);
+	return err;
+}
+
 int pa_unwinder__end_pass(struct pa_unwinder *u, uint64_t now_ns)
 {
-	int err = 0;
+	int err = take_tables(u);
 
 	pa_tables__tick(u->tables, now_ns);
 	for (size_t i = 0; i < u->due_cnt && !err; i++)
 		err = pa_unwinder__publish(u, (pid_t)u->due[i]);
 	u->due_cnt = 0;
+	forget_stale(u, now());
 	pa_unwind_images__end_pass(&u->images, now_ns);
 	return err;
 }

@@ -25,6 +25,7 @@ struct pa_unwinder;
 /** Maps of the program that walks. */
 struct pa_unwind_maps {
 	int blocks_fd, procs_fd, rules_fd, seq_fd;
+	bool has_mmap_hook; /* else processes are read again when a record says that they mapped */
 };
 
 struct pa_unwinder_opts {
@@ -43,12 +44,19 @@ struct pa_unwinder_stats {
 	uint64_t image_cnt;	  /* with tables */
 	uint64_t over_budget_cnt; /* images and processes without: frame pointers are followed */
 	uint64_t evicted_cnt;
+	uint64_t
+		stale_cnt; /* samples cut where their walk came to code that was mapped just then */
 	uint64_t table_bytes;
 };
 
 /** @return 0, -ENOMEM, -errno of mapping the program's maps */
 int pa_unwinder__new(const struct pa_unwinder_opts *opts, struct pa_unwinder **out);
 void pa_unwinder__free(struct pa_unwinder *u);
+
+/** From here on images are packed by a thread of their own. @return 0, -ENOMEM, -errno */
+int pa_unwinder__start_thread(struct pa_unwinder *u);
+/** Readable when that thread has packed something; -1 without it. */
+int pa_unwinder__fd(const struct pa_unwinder *u);
 
 /** A record goes into the file (pa_proctab_opts.record). @return 0, -ENOMEM */
 int pa_unwinder__record(struct pa_unwinder *u, const struct perf_event_header *hdr, uint32_t file);
@@ -64,6 +72,10 @@ void pa_unwinder__forget(struct pa_unwinder *u, pid_t pid);
  *  @return 0, -ENOMEM */
 int pa_unwinder__finish(struct pa_unwinder *u, const struct pa_miss_record *miss,
 			struct pa_bytes *out);
+/** Without news of mappings, walks may have used what was mapped before: cut such samples where
+ *  they came to code that was mapped meanwhile. The records up to the samples' times must have
+ *  come. */
+void pa_unwinder__cut_stale(struct pa_unwinder *u, struct pa_bytes *samples);
 /** A pass ends. @return 0, -ENOMEM */
 int pa_unwinder__end_pass(struct pa_unwinder *u, uint64_t now_ns);
 void pa_unwinder__stats(const struct pa_unwinder *u, struct pa_unwinder_stats *out);
