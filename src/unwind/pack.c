@@ -70,8 +70,9 @@ static uint64_t hash_rule(const struct pa_unwind_rule *rule)
 	uint64_t w[2], h;
 
 	memcpy(w, rule, sizeof(w));
-	h = (w[0] ^ w[1] * 0x9e3779b97f4a7c15ull) * 0xff51afd7ed558ccdull;
-	return h ^ h >> 32;
+	h = (w[0] ^ w[0] >> 32) * 0xff51afd7ed558ccdull + w[1];
+	h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53ull;
+	return h ^ h >> 33;
 }
 
 static int grow_table(struct builder *b)
@@ -116,7 +117,7 @@ static int intern(struct builder *b, const struct pa_unwind_rule *rule, uint32_t
 	struct pa_pack *p = b->p;
 	uint64_t h = hash_rule(rule);
 
-	if (p->rule_cnt * 2 >= b->table_cnt && b->table_cnt < 4 * PA_RULES_MAX && grow_table(b))
+	if (p->rule_cnt * 4 >= b->table_cnt && b->table_cnt < 4 * PA_RULES_MAX && grow_table(b))
 		return -ENOMEM;
 	*out = PA_RULE_ID_COMPLEX;
 	for (unsigned n = 0; n < PROBES_MAX; n++) {
