@@ -248,8 +248,6 @@ int pa_kallcache__key(struct pa_kallcache_key *key);
 int pa_kallcache__read(const struct pa_kallcache_key *key, struct pa_kallsyms **out);
 /** Map the table of an open cache file. Same returns */
 int pa_kallcache__map(const struct pa_kallcache_key *key, int fd, struct pa_kallsyms **out);
-/** Hash of what follows the header of a cache file. */
-uint64_t pa_kallcache__hash(const void *data, size_t bytes);
 int pa_kallcache__write(const struct pa_kallcache_key *key, const struct pa_kallsyms *k);
 
 /* ---- perfmap.c, jitname.c ------------------------------------------------------------------- */

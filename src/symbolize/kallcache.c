@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cachefile.h"
 #include "symbolize/internal.h"
 
 #define CACHE_MAGIC 0x4B414C53u
@@ -45,36 +46,6 @@ static void lay_out(const struct cache_header *h, size_t bytes[PART_CNT])
 	bytes[2] = (size_t)h->cell_cnt * sizeof(uint32_t);
 	bytes[3] = (size_t)h->module_cnt * sizeof(uint32_t);
 	bytes[4] = h->names_bytes;
-}
-
-static inline uint64_t hash_word(uint64_t lane, const char *p)
-{
-	uint64_t word;
-
-	memcpy(&word, p, sizeof(word));
-	return (lane ^ word) * 0x9e3779b97f4a7c15ull;
-}
-
-/* In four lanes, so that their multiplications overlap: the file is megabytes. Damage is all that
- * it finds; who can write here needs no collision. */
-uint64_t pa_kallcache__hash(const void *data, size_t bytes)
-{
-	uint64_t a = bytes, b = 1, c = 2, d = 3;
-	const char *p = data;
-	char tail[32] = {0};
-
-	for (; bytes >= 32; bytes -= 32, p += 32) {
-		a = hash_word(a, p);
-		b = hash_word(b, p + 8);
-		c = hash_word(c, p + 16);
-		d = hash_word(d, p + 24);
-	}
-	memcpy(tail, p, bytes);
-	for (size_t i = 0; i < sizeof(tail); i += 8)
-		a = hash_word(a, tail + i);
-	a = hash_word(a, (const char *)&b);
-	a = hash_word(a, (const char *)&c);
-	return hash_word(a, (const char *)&d);
 }
 
 static int read_boot_id(uint8_t id[16])
@@ -155,30 +126,12 @@ static int directory_path(char *path, size_t bytes, bool create)
 	return strlen(path) + 1 >= bytes || n < 0 ? -ENAMETOOLONG : 0;
 }
 
-static bool is_ours(int fd, mode_t type)
-{
-	struct stat st;
-
-	return !fstat(fd, &st) && (st.st_mode & S_IFMT) == type && st.st_uid == geteuid() &&
-	       !(st.st_mode & (S_IWGRP | S_IWOTH));
-}
-
 static int open_directory(bool create)
 {
 	char path[PATH_MAX];
-	int err = directory_path(path, sizeof(path), create), fd;
+	int err = directory_path(path, sizeof(path), create);
 
-	if (err)
-		return err;
-	if (create && mkdir(path, 0700) && errno != EEXIST)
-		return -errno;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (is_ours(fd, S_IFDIR) && (!create || !fchmod(fd, 0700)))
-		return fd;
-	close(fd);
-	return -EPERM;
+	return err ? err : pa_cachefile__open_dir(path, create);
 }
 
 static int open_file(void)
@@ -187,14 +140,8 @@ static int open_file(void)
 
 	if (dir < 0)
 		return dir;
-	fd = openat(dir, CACHE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		fd = -errno;
+	fd = pa_cachefile__open(dir, CACHE_NAME);
 	close(dir);
-	if (fd >= 0 && !is_ours(fd, S_IFREG)) {
-		close(fd);
-		fd = -EPERM;
-	}
 	return fd;
 }
 
@@ -259,7 +206,7 @@ int pa_kallcache__map(const struct pa_kallcache_key *key, int fd, struct pa_kall
 		goto out;
 	err = -EBADMSG;
 	if (h->body_bytes == k->map_bytes - HEADER_BYTES &&
-	    h->body_hash == pa_kallcache__hash(h + 1, h->body_bytes))
+	    h->body_hash == pa_cachefile__hash(h + 1, h->body_bytes))
 		err = attach(k, h);
 out:
 	if (err)
@@ -343,31 +290,16 @@ static int encode(const struct pa_kallcache_key *key, const struct pa_kallsyms *
 		at += part_bytes[i];
 	}
 	memcpy(h.boot_id, key->boot_id, sizeof(h.boot_id));
-	h.body_hash = pa_kallcache__hash(*out + HEADER_BYTES, h.body_bytes);
+	h.body_hash = pa_cachefile__hash(*out + HEADER_BYTES, h.body_bytes);
 	memcpy(*out, &h, sizeof(h));
-	return 0;
-}
-
-static int write_all(int fd, const char *p, size_t bytes)
-{
-	while (bytes) {
-		ssize_t n = write(fd, p, bytes);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		p += n;
-		bytes -= (size_t)n;
-	}
 	return 0;
 }
 
 int pa_kallcache__write(const struct pa_kallcache_key *key, const struct pa_kallsyms *k)
 {
-	char temporary[64], *data = NULL;
-	int dir = open_directory(true), fd = -1, err;
+	int dir = open_directory(true), err;
 	struct pa_kallsyms kept;
+	char *data = NULL;
 	size_t bytes;
 
 	if (dir < 0)
@@ -377,24 +309,10 @@ int pa_kallcache__write(const struct pa_kallcache_key *key, const struct pa_kall
 		goto out;
 	err = encode(key, &kept, &data, &bytes);
 	free_filtered(&kept);
-	if (err)
-		goto out;
-	snprintf(temporary, sizeof(temporary), CACHE_NAME ".%d.tmp", (int)getpid());
-	unlinkat(dir, temporary, 0);
-	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		err = -errno;
-		goto out;
-	}
-	err = write_all(fd, data, bytes);
-	if (!err && renameat(dir, temporary, dir, CACHE_NAME))
-		err = -errno;
-	if (err)
-		unlinkat(dir, temporary, 0);
+	if (!err)
+		err = pa_cachefile__write(dir, CACHE_NAME, data, bytes, true);
 out:
 	free(data);
-	if (fd >= 0)
-		close(fd);
 	close(dir);
 	return err;
 }

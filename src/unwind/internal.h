@@ -170,6 +170,27 @@ bool pa_pack_rule__keeps_fp(const struct pa_unwind_rule *rule, const struct pa_u
 /** Whether a rule is one of a frame pointer's frame. */
 bool pa_pack_rule__is_frame(const struct pa_unwind_rule *rule);
 
+/* ---- pack_store.c, pack_file.c: packed tables on disk ------------------------------------------
+ */
+
+struct pa_pack;
+
+#define PA_PACK_PAGES_MAX (1u << 20) /* 4 GB of text */
+#define PA_PACK_ROWS_MAX (16u << 20) /* of one file */
+
+/** Read a cache file.
+ *  @param key  what it is to have been written with
+ *  @return 0, -EBADMSG damaged or another's, -ENOMEM, -errno */
+int pa_pack__read(int fd, uint64_t key, struct pa_pack **out);
+/** Encode for a cache file. @return 0, -ENOMEM */
+int pa_pack__encode(const struct pa_pack *p, uint64_t key, void **out, size_t *bytes);
+/** Whether all invariants of pack.h hold. */
+bool pa_pack__is_valid(const struct pa_pack *p);
+/** Remove those of the folder's cache files that were not used for longest. */
+void pa_pack__trim(int dir, long long max_bytes);
+/** Where in a cache file the checksum is: of all bytes behind it. */
+#define PA_PACK_CHECKSUM_AT 8
+
 /* ---- expr.c: DWARF expressions -------------------------------------------------------------- */
 
 #define PA_EXPR_STACK_MAX 64

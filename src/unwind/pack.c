@@ -14,8 +14,6 @@
 #include "unwind/pack.h"
 
 #define PAGE_BYTES (1u << PA_TEXT_PAGE_SHIFT)
-#define PAGES_MAX (1u << 20)	  /* 4 GB of text */
-#define ROWS_MAX (16u << 20)	  /* of one file */
 #define PROBES_MAX 32		  /* of the rules' hash table; beyond, a rule is COMPLEX */
 #define FRAMES_PER_LOSS 16	  /* functions with frame pointers for one without */
 #define LOSES_FP (1u << 31)	  /* in struct row */
@@ -142,7 +140,7 @@ static int append_row(struct builder *b, uint64_t offset, uint32_t rule)
 {
 	struct pa_pack *p = b->p;
 
-	if (p->row_cnt == ROWS_MAX)
+	if (p->row_cnt == PA_PACK_ROWS_MAX)
 		return -EFBIG;
 	if (p->row_cnt == b->row_cap &&
 	    pa_array_grow(&p->rows, p->row_cnt, &b->row_cap, sizeof(*p->rows)))
@@ -315,7 +313,7 @@ static int decode(struct builder *b, const struct pa_cfi_section *s, const struc
 		ret = pa_cfi_rows__next(walk);
 		if (ret != 1)
 			break;
-		if (b->decoded_cnt++ == ROWS_MAX)
+		if (b->decoded_cnt++ == PA_PACK_ROWS_MAX)
 			return -EFBIG;
 		pa_pack_rule__make(walk, &rule);
 		err = intern(b, &rule, &id);
@@ -425,7 +423,7 @@ static int make_ranges(struct pa_pack *p, const struct pa_cfi *c)
 
 		if (!(loads[i].flags & PF_X))
 			continue;
-		if (loads[i].filesz > (uint64_t)PAGES_MAX * PAGE_BYTES)
+		if (loads[i].filesz > (uint64_t)PA_PACK_PAGES_MAX * PAGE_BYTES)
 			return -EFBIG;
 		if (first > UINT64_MAX - bytes - 2 * PAGE_BYTES)
 			continue;
@@ -448,7 +446,7 @@ static int make_ranges(struct pa_pack *p, const struct pa_cfi *c)
 	for (size_t i = 0; i < p->range_cnt; i++) {
 		r[i].first = (uint32_t)p->page_cnt;
 		p->page_cnt += r[i].cnt;
-		if (p->page_cnt > PAGES_MAX)
+		if (p->page_cnt > PA_PACK_PAGES_MAX)
 			return -EFBIG;
 	}
 	return p->page_cnt ? 0 : -ENOENT;

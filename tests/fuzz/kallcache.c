@@ -4,6 +4,7 @@
  * so that what is behind them is reached.
  */
 #include "fuzz.h"
+#include "cachefile.h"
 #include "symbolize/internal.h"
 
 enum { HEADER_BYTES = 72, KEY_AT = 8, MODULES_HASH_AT = 32, BODY_BYTES_AT = 40, HASH_AT = 48 };
@@ -40,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	FUZZ_ASSERT(copy);
 	memcpy(copy, data, bytes);
 	body_bytes = bytes - HEADER_BYTES;
-	hash = pa_kallcache__hash(data + HEADER_BYTES, body_bytes);
+	hash = pa_cachefile__hash(data + HEADER_BYTES, body_bytes);
 	memcpy(copy + BODY_BYTES_AT, &body_bytes, sizeof(body_bytes));
 	memcpy(copy + HASH_AT, &hash, sizeof(hash));
 	memcpy(key.boot_id, data + KEY_AT, sizeof(key.boot_id));

@@ -9,6 +9,7 @@
 #include "symbolize_fixture.h"
 #include "check.h"
 
+#include "cachefile.h"
 #include "symbolize/internal.h"
 
 static const char text[] = "0000000000000000 A fixed_percpu_data\n"
@@ -205,7 +206,7 @@ TEST(caches_that_lie)
 		char byte = data[at];
 
 		data[at] = (char)0xff;
-		hash = pa_kallcache__hash(data + 72, (size_t)n - 72);
+		hash = pa_cachefile__hash(data + 72, (size_t)n - 72);
 		memcpy(data + 48, &hash, sizeof(hash));
 		CHECK_EQ(pwrite(fd, data, (size_t)n, 0), n);
 		data[at] = byte;
