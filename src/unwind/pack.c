@@ -50,6 +50,7 @@ struct builder {
 	uint64_t page_vaddr;
 	uint32_t current; /* rule */
 	size_t row_cap;
+	uint32_t gap;		      /* rule of what no entry covers */
 	uint64_t frame_cnt, loss_cnt; /* entries with frame pointers, and without */
 };
 
@@ -183,10 +184,13 @@ static int put_rule(struct builder *b, uint64_t offset, uint32_t rule)
 {
 	struct pa_pack *p = b->p;
 	struct pa_pack_page *page = &p->pages[b->page];
-	uint32_t id = rule & ~LOSES_FP, last = PA_RULE_ID_NONE;
+	uint32_t id, last = PA_RULE_ID_NONE;
 	bool is_empty = p->row_cnt == page->first;
 	int err = 0;
 
+	if (rule == PA_RULE_ID_NONE)
+		rule = b->gap;
+	id = rule & ~LOSES_FP;
 	if (rule & LOSES_FP)
 		page->keeps_fp = false;
 	if (id == RULE_DAMAGED)
@@ -452,8 +456,9 @@ static int make_ranges(struct pa_pack *p, const struct pa_cfi *c)
 	return p->page_cnt ? 0 : -ENOENT;
 }
 
-static int begin(struct builder *b, struct pa_cfi *c)
+static int begin(struct builder *b, struct pa_cfi *c, bool is_vdso)
 {
+	static const struct pa_unwind_rule signal = {.cfa = PA_CFA_SIGNAL};
 	static const struct pa_unwind_rule first[] = {
 		[PA_RULE_ID_NONE] = {.cfa = PA_CFA_NONE},
 		[PA_RULE_ID_COMPLEX] = {.cfa = PA_CFA_COMPLEX},
@@ -469,6 +474,11 @@ static int begin(struct builder *b, struct pa_cfi *c)
 	if (!b->p->pages || !b->walk || append_rule(b, &first[0]) || append_rule(b, &first[1]) ||
 	    grow_table(b))
 		return -ENOMEM;
+	if (is_vdso && b->p->machine == EM_AARCH64) {
+		if (intern(b, &signal, &b->gap))
+			return -ENOMEM;
+		b->gap |= LOSES_FP;
+	}
 	b->page_vaddr = b->p->ranges[0].vaddr;
 	open_page(b);
 	return 0;
@@ -488,7 +498,7 @@ static void shrink(void *array, size_t bytes)
 static void finish(struct builder *b)
 {
 	struct pa_pack *p = b->p;
-	bool is_doubtful = b->loss_cnt * FRAMES_PER_LOSS > b->frame_cnt;
+	bool is_doubtful = b->loss_cnt * FRAMES_PER_LOSS >= b->frame_cnt;
 
 	for (size_t i = 0; i < p->page_cnt; i++)
 		if (is_doubtful && p->pages[i].cnt)
@@ -499,9 +509,9 @@ static void finish(struct builder *b)
 	shrink(&p->rules, p->rule_cnt * sizeof(*p->rules));
 }
 
-static int build(struct builder *b, struct pa_cfi *c)
+static int build(struct builder *b, struct pa_cfi *c, bool is_vdso)
 {
-	int err = begin(b, c);
+	int err = begin(b, c, is_vdso);
 
 	if (!err)
 		err = add_section(b, c, 1);
@@ -531,7 +541,7 @@ static bool is_supported(const struct pa_cfi *c)
 	return has_entries && (pa_cfi__machine(c) == EM_X86_64 || pa_cfi__machine(c) == EM_AARCH64);
 }
 
-int pa_pack__build(struct pa_cfi *c, struct pa_pack **out)
+static int build_new(struct pa_cfi *c, bool is_vdso, struct pa_pack **out)
 {
 	struct builder b = {0};
 	int err;
@@ -540,7 +550,7 @@ int pa_pack__build(struct pa_cfi *c, struct pa_pack **out)
 	if (!is_supported(c))
 		return -ENOENT;
 	b.p = calloc(1, sizeof(*b.p));
-	err = b.p ? build(&b, c) : -ENOMEM;
+	err = b.p ? build(&b, c, is_vdso) : -ENOMEM;
 	free(b.walk);
 	free(b.table);
 	free(b.entry.v);
@@ -551,6 +561,16 @@ int pa_pack__build(struct pa_cfi *c, struct pa_pack **out)
 	else
 		*out = b.p;
 	return err;
+}
+
+int pa_pack__build(struct pa_cfi *c, struct pa_pack **out)
+{
+	return build_new(c, false, out);
+}
+
+int pa_pack__build_vdso(struct pa_cfi *c, struct pa_pack **out)
+{
+	return build_new(c, true, out);
 }
 
 void pa_pack__free(struct pa_pack *p)

@@ -48,6 +48,9 @@ struct pa_pack {
  *  @param c  its CFI; borrowed for the call
  *  @return 0, -ENOENT it has no CFI, -EFBIG more text or rows than tables can hold, -ENOMEM */
 int pa_pack__build(struct pa_cfi *c, struct pa_pack **out);
+/** The same of a vdso. The trampoline that signal handlers return to has no CFI in that of
+ *  aarch64, and nothing else there has none: what no entry covers becomes PA_CFA_SIGNAL. */
+int pa_pack__build_vdso(struct pa_cfi *c, struct pa_pack **out);
 void pa_pack__free(struct pa_pack *p);
 size_t pa_pack__memory_bytes(const struct pa_pack *p);
 /** The rule that holds at a virtual address, as the walker finds it: for tests.
