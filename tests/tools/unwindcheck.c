@@ -1,0 +1,760 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * unwindcheck.c - is what the BPF walker makes of a stack right? `unwindcheck PID` loads the tables
+ * of a process that runs, samples it, and has each sample's registers and a copy of its stack come
+ * with the chain that the walker found; libdw and the offline unwinder walk the same. Chains are
+ * compared pc by pc; prints "key value" lines and what differs.
+ *
+ * A walk that the program leaves to user space counts by what the offline unwinder makes of it.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <elf.h>
+#include <elfutils/libdwfl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bpf/cpu.h"
+#include "bpf/unwind.h"
+#include "capture/event.h"
+#include "capture/procfs.h"
+#include "capture/ring.h"
+#include "cpu.skel.h"
+#include "unwind/offline.h"
+#include "unwind/pack.h"
+
+#define RING_BYTES (16 << 20)
+#define SEGMENT_BYTES (PA_SEGMENT_BLOCKS * PA_BLOCK_BYTES)
+#define DIFFERENCES_MAX 64
+#if defined(__aarch64__)
+#define MACHINE EM_AARCH64
+#define DWARF_REGS 32
+#define DWARF_PC 32
+#define DWARF_SP 31
+#else
+#define MACHINE EM_X86_64
+#define DWARF_REGS 17
+#define DWARF_PC 16
+#define DWARF_SP 7
+#endif
+
+struct image {
+	uint32_t maj, min;
+	uint64_t ino;
+	struct pa_cfi *cfi;
+	struct pa_pack *pack;
+	struct pa_text_page *pages; /* of pack's, in blocks */
+};
+
+struct mapping {
+	uint64_t start, end, bias;
+	struct pa_cfi *cfi; /* NULL: none */
+	bool is_vdso;
+};
+
+struct chain {
+	size_t cnt;
+	__u64 ips[PA_UNWIND_FRAMES_MAX];
+	bool is_finished;
+};
+
+struct difference {
+	char text[256];
+	unsigned long cnt;
+};
+
+struct check {
+	pid_t pid;
+	unsigned per_block; /* mappings in a block */
+	bool is_verbose;
+	struct cpu_bpf *skel;
+	/* tables */
+	void *segments[PA_SEGMENTS_MAX];
+	uint32_t block_cnt, rule_cnt;
+	struct pa_unwind_rule *rules; /* mapped */
+	struct image *images;
+	size_t image_cnt, image_cap;
+	struct mapping *maps;
+	size_t map_cnt, map_cap;
+	struct pa_mapping *pieces; /* as they go into blocks, with their starts */
+	uint64_t *starts;
+	size_t piece_cnt, piece_cap, start_cap;
+	/* sampling */
+	struct pa_ring **rings;
+	size_t cpu_cnt;
+	/* comparing */
+	Dwfl *dwfl;
+	const struct pa_miss_record *sample;
+	struct chain dw, ours;
+	unsigned long samples, unfinished, identical, left, left_identical, ends[32];
+	unsigned long offline_identical, complete_unfinished;
+	struct difference differences[DIFFERENCES_MAX];
+	size_t difference_cnt;
+};
+
+__attribute__((format(printf, 1, 2), noreturn)) static void die(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fputs("unwindcheck: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	exit(1);
+}
+
+static void *grow(void *array, size_t cnt, size_t *cap, size_t bytes)
+{
+	if (cnt < *cap)
+		return array;
+	*cap = *cap ? 2 * *cap : 64;
+	array = realloc(array, *cap * bytes);
+	return array ? array : (die("out of memory"), NULL);
+}
+
+/* ---- tables --------------------------------------------------------------------------------- */
+
+static void *block(struct check *c, uint32_t number)
+{
+	return (char *)c->segments[number / PA_SEGMENT_BLOCKS] +
+	       (size_t)(number % PA_SEGMENT_BLOCKS) * PA_BLOCK_BYTES;
+}
+
+static uint32_t new_block(struct check *c)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	uint32_t number = c->block_cnt++, segment = number / PA_SEGMENT_BLOCKS;
+	int fd;
+
+	if (segment == PA_SEGMENTS_MAX)
+		die("too many blocks");
+	if (c->segments[segment])
+		return number;
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "segment", 4, PA_BLOCK_BYTES, PA_SEGMENT_BLOCKS,
+			    &opts);
+	if (fd < 0 || bpf_map_update_elem(bpf_map__fd(c->skel->maps.blocks), &segment, &fd, 0))
+		die("segment: failed to create: %s", strerror(errno));
+	c->segments[segment] = mmap(NULL, SEGMENT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (c->segments[segment] == MAP_FAILED)
+		die("segment: failed to map: %s", strerror(errno));
+	close(fd);
+	return number;
+}
+
+static uint32_t rule_id(struct check *c, const struct pa_unwind_rule *rule)
+{
+	for (uint32_t i = 0; i < c->rule_cnt; i++)
+		if (!memcmp(&c->rules[i], rule, sizeof(*rule)))
+			return i;
+	if (c->rule_cnt == PA_RULES_MAX)
+		return PA_RULE_ID_COMPLEX;
+	c->rules[c->rule_cnt] = *rule;
+	return c->rule_cnt++;
+}
+
+static void load_pages(struct check *c, struct image *im)
+{
+	const struct pa_pack *p = im->pack;
+	uint32_t *ids = calloc(p->rule_cnt, sizeof(*ids)), number = 0, used = PA_BLOCK_ROWS;
+
+	im->pages = calloc(p->page_cnt ? p->page_cnt : 1, sizeof(*im->pages));
+	if (!ids || !im->pages)
+		die("out of memory");
+	for (size_t i = 0; i < p->rule_cnt; i++)
+		ids[i] = rule_id(c, &p->rules[i]);
+	for (size_t i = 0; i < p->page_cnt; i++) {
+		const struct pa_pack_page *page = &p->pages[i];
+		uint32_t *rows;
+
+		if (used + page->cnt > PA_BLOCK_ROWS) {
+			number = new_block(c);
+			used = 0;
+		}
+		rows = block(c, number);
+		for (size_t k = 0; k < page->cnt; k++) {
+			uint32_t row = p->rows[page->first + k];
+
+			rows[used + k] = PA_ROW(row >> 16, ids[PA_ROW_RULE(row)]);
+		}
+		im->pages[i] = (struct pa_text_page){
+			number, (uint16_t)used,
+			(uint16_t)(page->cnt | (page->keeps_fp ? PA_PAGE_KEEPS_FP : 0))};
+		used += page->cnt;
+	}
+	free(ids);
+}
+
+/* @return NULL: no file, or no CFI in it */
+static struct image *image_of(struct check *c, const struct pa_proc_map *m)
+{
+	bool is_vdso = !strcmp(m->path, "[vdso]");
+	struct image *im;
+	char path[128];
+	int fd, err;
+
+	if (!m->ino && !is_vdso)
+		return NULL;
+	for (size_t i = 0; i < c->image_cnt; i++) {
+		im = &c->images[i];
+		if (im->ino == m->ino && im->maj == m->maj && im->min == m->min)
+			return im->pack ? im : NULL;
+	}
+	c->images = grow(c->images, c->image_cnt, &c->image_cap, sizeof(*c->images));
+	im = &c->images[c->image_cnt++];
+	*im = (struct image){.maj = m->maj, .min = m->min, .ino = m->ino};
+	if (is_vdso) {
+		const void *mem = (const void *)getauxval(AT_SYSINFO_EHDR); /* the same in all */
+
+		err = pa_cfi__open_mem(mem, m->bytes, &im->cfi);
+	} else {
+		snprintf(path, sizeof(path), "/proc/%d/map_files/%lx-%lx", c->pid, m->start,
+			 m->start + m->bytes);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		err = fd < 0 ? -errno : pa_cfi__open_fd(fd, NULL, NULL, &im->cfi);
+		if (fd >= 0)
+			close(fd);
+	}
+	if (!err)
+		err = pa_pack__build(im->cfi, &im->pack);
+	if (err) {
+		printf("# %s: no tables: %s\n", m->path, strerror(-err));
+		return NULL;
+	}
+	load_pages(c, im);
+	return im;
+}
+
+static const struct pa_text_page *page_of(const struct image *im, uint64_t vaddr)
+{
+	for (size_t i = 0; i < im->pack->range_cnt; i++) {
+		const struct pa_pack_range *r = &im->pack->ranges[i];
+
+		if (vaddr >= r->vaddr && vaddr - r->vaddr < (uint64_t)r->cnt << 12)
+			return &im->pages[r->first + ((vaddr - r->vaddr) >> 12)];
+	}
+	return NULL;
+}
+
+static void add_piece(struct check *c, uint64_t start, struct pa_mapping piece)
+{
+	c->starts = grow(c->starts, c->piece_cnt, &c->start_cap, sizeof(*c->starts));
+	c->pieces = grow(c->pieces, c->piece_cnt, &c->piece_cap, sizeof(*c->pieces));
+	c->starts[c->piece_cnt] = start;
+	c->pieces[c->piece_cnt++] = piece;
+}
+
+static void add_indexed(struct check *c, const struct image *im, uint64_t start, uint64_t end,
+			uint64_t bias)
+{
+	struct pa_mapping piece = {.end = end,
+				   .base = start,
+				   .index_block = new_block(c),
+				   .kind = PA_MAPPING_TABLE,
+				   .keeps_fp = 1};
+	struct pa_text_page *slots = block(c, piece.index_block);
+
+	for (uint64_t at = start; at < end; at += 4096) {
+		const struct pa_text_page *page = page_of(im, at - bias);
+
+		if (page)
+			slots[(at - start) / 4096] = *page;
+		if (!page || !(page->cnt & PA_PAGE_KEEPS_FP))
+			piece.keeps_fp = 0;
+	}
+	add_piece(c, start, piece);
+}
+
+static int add_mapping(void *ctx, const struct pa_proc_map *m)
+{
+	struct check *c = ctx;
+	struct mapping to = {.start = m->start, .end = m->start + m->bytes};
+	struct image *im;
+	uint64_t vaddr;
+
+	if ((int64_t)m->start < 0)
+		return 0;
+	im = image_of(c, m);
+	to.is_vdso = !strcmp(m->path, "[vdso]");
+	if (im && !pa_cfi__vaddr(im->cfi, m->pgoff, &vaddr)) {
+		to.cfi = im->cfi;
+		to.bias = m->start - vaddr;
+		for (uint64_t at = to.start; at < to.end; at += PA_BLOCK_PAGES * 4096)
+			add_indexed(c, im, at,
+				    to.end - at > PA_BLOCK_PAGES * 4096 ? at + PA_BLOCK_PAGES * 4096
+									: to.end,
+				    to.bias);
+	} else {
+		add_piece(c, to.start, (struct pa_mapping){.end = to.end, .kind = PA_MAPPING_FP});
+	}
+	c->maps = grow(c->maps, c->map_cnt, &c->map_cap, sizeof(*c->maps));
+	c->maps[c->map_cnt++] = to;
+	return 0;
+}
+
+static uint32_t mapping_block(struct check *c, size_t first, size_t cnt)
+{
+	uint32_t number = new_block(c);
+	struct pa_mapping_block *b = block(c, number);
+
+	for (size_t i = 0; i < PA_BLOCK_MAPPINGS; i++) {
+		b->start[i] = i < cnt ? c->starts[first + i] : ~0ULL;
+		if (i < cnt)
+			b->map[i] = c->pieces[first + i];
+	}
+	return number;
+}
+
+static void load_tables(struct check *c)
+{
+	struct pa_unwind_proc proc = {.is_open = 1};
+	size_t per = c->per_block;
+	uint32_t key = (uint32_t)c->pid;
+	int err;
+
+	c->block_cnt = 1;
+	c->rules = mmap(NULL, PA_RULES_MAX * sizeof(*c->rules), PROT_READ | PROT_WRITE, MAP_SHARED,
+			bpf_map__fd(c->skel->maps.rules), 0);
+	if (c->rules == MAP_FAILED)
+		die("rules: failed to map: %s", strerror(errno));
+	c->rules[PA_RULE_ID_COMPLEX].cfa = PA_CFA_COMPLEX;
+	c->rule_cnt = 2;
+	new_block(c);
+	err = pa_procfs__exec_maps(c->pid, add_mapping, c);
+	if (err)
+		die("process %d: failed to read maps: %s", c->pid, strerror(-err));
+	proc.cnt = (uint32_t)c->piece_cnt;
+	if (c->piece_cnt <= per) {
+		proc.block = mapping_block(c, 0, c->piece_cnt);
+	} else {
+		struct pa_mapping_block *dir;
+
+		proc.is_directory = 1;
+		proc.block = new_block(c);
+		proc.cnt = 0;
+		dir = block(c, proc.block);
+		memset(dir->start, 0xff, sizeof(dir->start));
+		for (size_t i = 0; i < c->piece_cnt && proc.cnt < PA_BLOCK_MAPPINGS; i += per) {
+			size_t cnt = c->piece_cnt - i < per ? c->piece_cnt - i : per;
+
+			dir->start[proc.cnt] = c->starts[i];
+			dir->map[proc.cnt++].index_block = mapping_block(c, i, cnt);
+		}
+	}
+	if (bpf_map_update_elem(bpf_map__fd(c->skel->maps.procs), &key, &proc, BPF_ANY))
+		die("procs: failed to set: %s", strerror(errno));
+	printf("# %zu mappings, %u blocks, %u rules\n", c->piece_cnt, c->block_cnt, c->rule_cnt);
+}
+
+/* ---- the other walks ------------------------------------------------------------------------ */
+
+static pid_t next_thread(Dwfl *dwfl, void *arg, void **thread)
+{
+	struct check *c = arg;
+
+	(void)dwfl;
+	if (*thread)
+		return 0;
+	*thread = c;
+	return c->pid;
+}
+
+static bool get_thread(Dwfl *dwfl, pid_t tid, void *arg, void **thread)
+{
+	(void)dwfl;
+	(void)tid;
+	*thread = arg;
+	return true;
+}
+
+static bool read_memory(Dwfl *dwfl, Dwarf_Addr addr, Dwarf_Word *result, void *arg)
+{
+	const struct check *c = arg;
+	uint64_t at = addr - c->sample->regs[DWARF_SP];
+
+	(void)dwfl;
+	if (at > c->sample->stack_bytes || c->sample->stack_bytes - at < 8)
+		return false;
+	memcpy(result, c->sample->stack + at, 8);
+	return true;
+}
+
+static bool set_registers(Dwfl_Thread *thread, void *arg)
+{
+	const struct check *c = arg;
+	Dwarf_Word regs[PA_MISS_REGS];
+
+	for (size_t i = 0; i < PA_MISS_REGS; i++)
+		regs[i] = c->sample->regs[i];
+	if (!dwfl_thread_state_registers(thread, 0, DWARF_REGS, regs))
+		return false;
+	dwfl_thread_state_register_pc(thread, regs[DWARF_PC]);
+	return true;
+}
+
+static const Dwfl_Thread_Callbacks thread_callbacks = {
+	.next_thread = next_thread,
+	.get_thread = get_thread,
+	.memory_read = read_memory,
+	.set_initial_registers = set_registers,
+};
+
+static char *no_path;
+static const Dwfl_Callbacks dwfl_callbacks = {
+	.find_elf = dwfl_linux_proc_find_elf,
+	.find_debuginfo = dwfl_standard_find_debuginfo,
+	.debuginfo_path = &no_path,
+};
+
+static void open_dwfl(struct check *c)
+{
+	c->dwfl = dwfl_begin(&dwfl_callbacks);
+	if (!c->dwfl || dwfl_linux_proc_report(c->dwfl, c->pid) ||
+	    dwfl_report_end(c->dwfl, NULL, NULL) ||
+	    !dwfl_attach_state(c->dwfl, NULL, c->pid, &thread_callbacks, c))
+		die("libdw: failed to attach: %s", dwfl_errmsg(-1));
+}
+
+static int add_frame(Dwfl_Frame *frame, void *arg)
+{
+	struct chain *chain = arg;
+	bool is_exact;
+	Dwarf_Addr pc;
+
+	if (!dwfl_frame_pc(frame, &pc, &is_exact) || chain->cnt == PA_UNWIND_FRAMES_MAX)
+		return DWARF_CB_ABORT;
+	chain->ips[chain->cnt++] = pc;
+	return DWARF_CB_OK;
+}
+
+static void walk_libdw(struct check *c)
+{
+	c->dw.cnt = 0;
+	c->dw.is_finished = dwfl_getthread_frames(c->dwfl, c->pid, add_frame, &c->dw) == 0;
+}
+
+static int find_map(void *ctx, uint64_t pc, struct pa_unwind_map *out)
+{
+	const struct check *c = ctx;
+
+	for (size_t i = 0; i < c->map_cnt; i++) {
+		const struct mapping *m = &c->maps[i];
+
+		if (pc < m->start || pc >= m->end)
+			continue;
+		*out = (struct pa_unwind_map){m->cfi, m->bias, m->is_vdso};
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* Registers in the order of perf's bits. */
+static size_t perf_regs(const __u64 *dwarf, uint64_t *out, uint64_t *mask)
+{
+#if defined(__aarch64__)
+	memcpy(out, dwarf, 33 * sizeof(*out));
+	*mask = (1ULL << 33) - 1;
+	return 33;
+#else
+	static const uint8_t numbers[] = {0, 3, 2, 1, 4, 5, 6, 7, 16}; /* ax bx ... sp ip */
+	size_t cnt = 0;
+
+	for (; cnt < 9; cnt++)
+		out[cnt] = dwarf[numbers[cnt]];
+	for (size_t i = 8; i < 16; i++)
+		out[cnt++] = dwarf[i];
+	*mask = 0x1ff | 0xffULL << 16;
+	return cnt;
+#endif
+}
+
+static void walk_offline(struct check *c)
+{
+	static struct pa_unwind_chain chain;
+	uint64_t regs[PA_MISS_REGS];
+	struct pa_unwind_sample s = {
+		.machine = MACHINE,
+		.abi = PERF_SAMPLE_REGS_ABI_64,
+		.regs = regs,
+		.stack = c->sample->stack,
+		.stack_bytes = c->sample->stack_bytes,
+		.find_map = find_map,
+		.ctx = c,
+	};
+
+	s.reg_cnt = perf_regs(c->sample->regs, regs, &s.reg_mask);
+	if (pa_unwind(&s, &chain))
+		die("out of memory");
+	c->ours.cnt = chain.cnt;
+	c->ours.is_finished = chain.end == PA_UNWIND_COMPLETE;
+	memcpy(c->ours.ips, chain.ips, chain.cnt * sizeof(*chain.ips));
+}
+
+/* ---- comparing ------------------------------------------------------------------------------ */
+
+static const char *end_name(unsigned end)
+{
+	static const char *const names[] = {
+		[PA_WALK_COMPLETE] = "complete",
+		[PA_WALK_TRUNCATED] = "truncated",
+		[PA_WALK_FAULTED] = "faulted",
+		[PA_WALK_DEEP] = "deep",
+		[PA_WALK_MISS + PA_MISS_PROCESS] = "no_process",
+		[PA_WALK_MISS + PA_MISS_MAPPING] = "no_table",
+		[PA_WALK_MISS + PA_MISS_COMPLEX] = "complex",
+	};
+
+	return end < sizeof(names) / sizeof(*names) && names[end] ? names[end] : "?";
+}
+
+static void name_of(struct check *c, uint64_t pc, char *out, size_t bytes)
+{
+	Dwfl_Module *mod = dwfl_addrmodule(c->dwfl, pc);
+	const char *file =
+		mod ? dwfl_module_info(mod, NULL, NULL, NULL, NULL, NULL, NULL, NULL) : "nowhere";
+	const char *slash = file ? strrchr(file, '/') : NULL, *name;
+	Dwarf_Addr start = 0;
+	GElf_Off offset = 0;
+	GElf_Sym sym;
+
+	name = mod ? dwfl_module_addrinfo(mod, pc, &offset, &sym, NULL, NULL, NULL) : NULL;
+	if (mod)
+		dwfl_module_info(mod, NULL, &start, NULL, NULL, NULL, NULL, NULL);
+	if (name)
+		snprintf(out, bytes, "%s:%s+%#lx", slash ? slash + 1 : file, name, offset);
+	else
+		snprintf(out, bytes, "%s+%#lx", slash ? slash + 1 : file, pc - start);
+}
+
+/* Where a chain leaves libdw's: after which frame. */
+static void note(struct check *c, const char *who, unsigned end, const __u64 *ips, size_t cnt)
+{
+	char after[96] = "-", text[256];
+	size_t i = 0;
+
+	while (i < cnt && i < c->dw.cnt && ips[i] == c->dw.ips[i])
+		i++;
+	if (i)
+		name_of(c, ips[i - 1], after, sizeof(after));
+	snprintf(text, sizeof(text), "%s %s %s after frame of %s", who, end_name(end),
+		 i == cnt	  ? "ends"
+		 : i == c->dw.cnt ? "goes on"
+				  : "differs",
+		 after);
+	if (c->is_verbose) {
+		printf("# %s\n", text);
+		for (size_t k = 0; k < cnt || k < c->dw.cnt; k++) {
+			char a[96] = "", b[96] = "";
+
+			if (k < cnt)
+				name_of(c, ips[k], a, sizeof(a));
+			if (k < c->dw.cnt)
+				name_of(c, c->dw.ips[k], b, sizeof(b));
+			printf("#   %-50s %s\n", a, b);
+		}
+	}
+	for (i = 0; i < c->difference_cnt; i++)
+		if (!strcmp(c->differences[i].text, text))
+			break;
+	if (i == DIFFERENCES_MAX)
+		return;
+	if (i == c->difference_cnt)
+		strcpy(c->differences[c->difference_cnt++].text, text);
+	c->differences[i].cnt++;
+}
+
+static bool is_same(const __u64 *ips, size_t cnt, const struct chain *dw)
+{
+	size_t want = dw->cnt;
+
+	if (want > PA_FRAMES_MAX && cnt >= PA_FRAMES_MAX)
+		want = cnt = PA_FRAMES_MAX;
+	return cnt == want && !memcmp(ips, dw->ips, cnt * sizeof(*ips));
+}
+
+static void compare(struct check *c, const struct pa_miss_record *m)
+{
+	unsigned end = m->reason;
+	bool is_offline_same;
+
+	c->sample = m;
+	c->samples++;
+	c->ends[end % 32]++;
+	walk_libdw(c);
+	walk_offline(c);
+	if (!c->dw.is_finished) {
+		c->unfinished++;
+		c->complete_unfinished += end == PA_WALK_COMPLETE;
+		return;
+	}
+	is_offline_same = is_same(c->ours.ips, c->ours.cnt, &c->dw);
+	c->offline_identical += is_offline_same;
+	if (!is_offline_same)
+		note(c, "offline", 0, c->ours.ips, c->ours.cnt);
+	if (end >= PA_WALK_MISS) {
+		c->left++;
+		c->left_identical += is_offline_same;
+	} else if (is_same(m->ips + 1, m->nr - 1, &c->dw)) {
+		c->identical++;
+	} else {
+		note(c, "walker", end, m->ips + 1, m->nr - 1);
+	}
+}
+
+static void report(const struct check *c)
+{
+	unsigned long finished = c->samples - c->unfinished;
+
+	printf("samples %lu\nlibdw_unfinished %lu\nof_them_complete %lu\n", c->samples,
+	       c->unfinished, c->complete_unfinished);
+	printf("finished %lu\nidentical %lu\nleft %lu\nleft_identical %lu\noffline_identical %lu\n",
+	       finished, c->identical, c->left, c->left_identical, c->offline_identical);
+	for (unsigned i = 0; i < 32; i++)
+		if (c->ends[i])
+			printf("end_%s %lu\n", end_name(i), c->ends[i]);
+	for (size_t i = 0; i < c->difference_cnt; i++)
+		printf("differs %lu %s\n", c->differences[i].cnt, c->differences[i].text);
+	if (finished)
+		printf("identical_percent %.3f\n",
+		       100.0 * (double)(c->identical + c->left_identical) / (double)finished);
+}
+
+/* ---- sampling ------------------------------------------------------------------------------- */
+
+static void load_program(struct check *c)
+{
+	struct bpf_map *by_cpu[4];
+	uint32_t key = (uint32_t)c->pid;
+	uint8_t one = 1;
+
+	c->skel = cpu_bpf__open();
+	if (!c->skel)
+		die("BPF program: failed to open");
+	c->skel->rodata->filter_pids = true;
+	c->skel->rodata->want_kernel = false;
+	c->skel->rodata->unwind_mode = PA_UNWIND_TABLES;
+	c->skel->rodata->log_walks = true;
+	by_cpu[0] = c->skel->maps.rings;
+	by_cpu[1] = c->skel->maps.scratch;
+	by_cpu[2] = c->skel->maps.stats;
+	by_cpu[3] = c->skel->maps.misses;
+	for (int i = 0; i < 4; i++)
+		bpf_map__set_max_entries(by_cpu[i], (uint32_t)c->cpu_cnt);
+	bpf_program__set_autoload(c->skel->progs.follow_fork, false);
+	bpf_program__set_autoload(c->skel->progs.follow_exit, false);
+	bpf_program__set_autoload(c->skel->progs.unwind_fork, false);
+	bpf_program__set_autoload(c->skel->progs.unwind_exec, false);
+	bpf_program__set_autoload(c->skel->progs.unwind_mmap, false);
+	bpf_map__set_max_entries(c->skel->maps.pids, 16);
+	c->rings = calloc(c->cpu_cnt, sizeof(*c->rings));
+	for (size_t i = 0; i < c->cpu_cnt; i++)
+		if (pa_ring__new(RING_BYTES, &c->rings[i]))
+			die("ring: failed to create");
+	bpf_map__set_inner_map_fd(c->skel->maps.rings, pa_ring__fd(c->rings[0]));
+	if (cpu_bpf__load(c->skel))
+		die("BPF program: failed to load: %s", strerror(errno));
+	if (bpf_map_update_elem(bpf_map__fd(c->skel->maps.pids), &key, &one, BPF_ANY))
+		die("pids: failed to set: %s", strerror(errno));
+	for (uint32_t i = 0; i < c->cpu_cnt; i++) {
+		int fd = pa_ring__fd(c->rings[i]);
+
+		if (bpf_map_update_elem(bpf_map__fd(c->skel->maps.rings), &i, &fd, BPF_ANY))
+			die("rings: failed to set: %s", strerror(errno));
+	}
+}
+
+static void start_events(struct check *c, const char *event, unsigned long hz)
+{
+	struct pa_event_spec spec = {.name = event, .freq_hz = hz};
+	struct perf_event_attr attr = {.size = PERF_ATTR_SIZE_VER5};
+	char name[64];
+
+	if (pa_event__parse(&spec, &attr, name))
+		die("%s: unknown event", event);
+	for (size_t cpu = 0; cpu < c->cpu_cnt; cpu++) {
+		int fd = pa_event__open(&attr, -1, (int)cpu);
+
+		if (fd == -ENODEV)
+			continue;
+		if (fd < 0 || !bpf_program__attach_perf_event(c->skel->progs.cpu_sample, fd))
+			die("event on CPU %zu: failed to open", cpu);
+	}
+}
+
+static void drain(struct check *c)
+{
+	struct pa_bytes bytes = {0};
+
+	for (size_t i = 0; i < c->cpu_cnt; i++) {
+		bytes.len = 0;
+		if (pa_ring__drain(c->rings[i], &bytes) < 0)
+			die("out of memory");
+		for (size_t at = 0; at < bytes.len;) {
+			const struct pa_miss_record *m = (const void *)(bytes.data + at);
+
+			if (m->type == PA_RING_TYPE_WALK)
+				compare(c, m);
+			at += m->size;
+		}
+	}
+	pa_bytes__free(&bytes);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int silent(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	return level == LIBBPF_WARN ? vfprintf(stderr, fmt, ap) : 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct check c = {.per_block = PA_BLOCK_MAPPINGS};
+	const char *event = "cpu-clock";
+	unsigned long hz = 997;
+	double seconds = 3, end;
+	int opt;
+
+	while ((opt = getopt(argc, argv, "s:f:e:b:v")) > 0) {
+		if (opt == 's')
+			seconds = atof(optarg);
+		else if (opt == 'f')
+			hz = strtoul(optarg, NULL, 10);
+		else if (opt == 'e')
+			event = optarg;
+		else if (opt == 'b')
+			c.per_block = (unsigned)strtoul(optarg, NULL, 10);
+		else if (opt == 'v')
+			c.is_verbose = true;
+	}
+	if (optind != argc - 1 || !c.per_block || c.per_block > PA_BLOCK_MAPPINGS)
+		die("usage: unwindcheck [-s SECONDS] [-f HZ] [-e EVENT] [-b MAPPINGS] [-v] PID");
+	c.pid = (pid_t)strtol(argv[optind], NULL, 10);
+	c.cpu_cnt = (size_t)sysconf(_SC_NPROCESSORS_CONF);
+	libbpf_set_print(silent);
+	load_program(&c);
+	load_tables(&c);
+	open_dwfl(&c);
+	start_events(&c, event, hz);
+	for (end = now() + seconds; now() < end;) {
+		usleep(50000);
+		drain(&c);
+	}
+	report(&c);
+	return 0;
+}
