@@ -330,6 +330,45 @@ static __always_inline int pa_unwind_fp(struct scratch *s)
 	return pa_unwind_arrive(s, *(__u64 *)(w->bytes + off + 8));
 }
 
+/** By frame pointers' frames, as long as return addresses lie where such are kept.
+ *  @return 0 at one that does not, or how the walk ends */
+__noinline int pa_unwind_run(__u32 cpu)
+{
+	struct scratch *s = pa_scratch(cpu);
+	struct pa_unwind *u;
+	struct pa_walk *w;
+	__u64 fp;
+	int end;
+
+	if (!s)
+		return PA_WALK_TRUNCATED;
+	u = &s->unwind;
+	w = &s->walk;
+	end = pa_unwind_fp(s);
+	if (end)
+		return end;
+	fp = u->fp;
+	for (int i = 0; i < PA_FRAMES_MAX - 2; i++) {
+		__u64 off = fp - w->base, ra, next;
+
+		/* what is unusual, the next step looks at */
+		if (u->pc - 1 - u->keeps_start >= u->keeps_bytes || off > w->last ||
+		    fp < u->sp || fp & 7)
+			return 0;
+		off &= PA_WINDOW - 1;
+		ra = PA_STRIP(*(__u64 *)(w->bytes + off + 8));
+		next = *(__u64 *)(w->bytes + off);
+		if ((__s64)ra <= 0 || w->n >= PA_CHAIN_SLOTS - 1)
+			return 0;
+		u->sp = fp + PA_FRAME_BYTES;
+		u->fp = fp = next;
+		u->pc = ra;
+		s->rec.ips[w->n & (PA_CHAIN_SLOTS - 1)] = ra;
+		w->n++;
+	}
+	return 0;
+}
+
 /** Where nothing is known of the code: perhaps it has a frame pointer. */
 static __always_inline int pa_unwind_guess(struct scratch *s)
 {
@@ -475,7 +514,7 @@ __noinline int pa_unwind_step(__u32 cpu)
 	}
 	id = pa_unwind_rule_at(u, pc);
 	if (id == PA_RULE_KEEPS_FP)
-		return pa_unwind_fp(s);
+		return pa_unwind_run(cpu);
 	rule = bpf_map_lookup_elem(&rules, &id);
 	if (!rule || rule->cfa == PA_CFA_NONE)
 		return pa_unwind_guess(s);
@@ -489,18 +528,9 @@ __noinline int pa_unwind_step(__u32 cpu)
 /** Walk from unwind's frame on, into rec.ips[walk.n ...]. @return enum pa_walk_end */
 __noinline int pa_unwind_walk(__u32 cpu)
 {
-	struct scratch *s = pa_scratch(cpu);
-
-	if (!s)
-		return PA_WALK_TRUNCATED;
 	for (int i = 0; i < PA_FRAMES_MAX - 1; i++) {
-		const struct pa_unwind *u = &s->unwind;
-		int end;
+		int end = pa_unwind_step(cpu);
 
-		if (u->pc - 1 - u->keeps_start < u->keeps_bytes)
-			end = pa_unwind_fp(s);
-		else
-			end = pa_unwind_step(cpu);
 		if (end)
 			return end;
 	}

@@ -95,6 +95,7 @@ struct check {
 	/* comparing */
 	Dwfl *dwfl;
 	const struct pa_miss_record *sample;
+	bool is_beyond; /* libdw wanted what was not copied */
 	struct chain dw, ours;
 	unsigned long samples, unfinished, identical, left, left_identical, ends[32];
 	unsigned long offline_identical, complete_unfinished;
@@ -378,12 +379,14 @@ static bool get_thread(Dwfl *dwfl, pid_t tid, void *arg, void **thread)
 
 static bool read_memory(Dwfl *dwfl, Dwarf_Addr addr, Dwarf_Word *result, void *arg)
 {
-	const struct check *c = arg;
+	struct check *c = arg;
 	uint64_t at = addr - c->sample->regs[DWARF_SP];
 
 	(void)dwfl;
-	if (at > c->sample->stack_bytes || c->sample->stack_bytes - at < 8)
+	if (at > c->sample->stack_bytes || c->sample->stack_bytes - at < 8) {
+		c->is_beyond = true; /* libdw takes that for the end of the stack */
 		return false;
+	}
 	memcpy(result, c->sample->stack + at, 8);
 	return true;
 }
@@ -439,7 +442,9 @@ static int add_frame(Dwfl_Frame *frame, void *arg)
 static void walk_libdw(struct check *c)
 {
 	c->dw.cnt = 0;
-	c->dw.is_finished = dwfl_getthread_frames(c->dwfl, c->pid, add_frame, &c->dw) == 0;
+	c->is_beyond = false;
+	c->dw.is_finished =
+		!dwfl_getthread_frames(c->dwfl, c->pid, add_frame, &c->dw) && !c->is_beyond;
 }
 
 static int find_map(void *ctx, uint64_t pc, struct pa_unwind_map *out)
@@ -630,64 +635,77 @@ static void report(const struct check *c)
 
 /* ---- sampling ------------------------------------------------------------------------------- */
 
-static void load_program(struct check *c)
+/* Unused programs and maps by CPU. */
+static void prepare(struct check *c, struct cpu_bpf *skel)
 {
-	struct bpf_map *by_cpu[4];
-	uint32_t key = (uint32_t)c->pid;
-	uint8_t one = 1;
+	skel->rodata->filter_pids = true;
+	skel->rodata->want_kernel = false;
+	bpf_program__set_autoload(skel->progs.follow_fork, false);
+	bpf_program__set_autoload(skel->progs.follow_exit, false);
+	bpf_program__set_autoload(skel->progs.unwind_fork, false);
+	bpf_program__set_autoload(skel->progs.unwind_exec, false);
+	bpf_program__set_autoload(skel->progs.unwind_mmap, false);
+	bpf_map__set_max_entries(skel->maps.rings, (uint32_t)c->cpu_cnt);
+	bpf_map__set_max_entries(skel->maps.scratch, (uint32_t)c->cpu_cnt);
+	bpf_map__set_max_entries(skel->maps.stats, (uint32_t)c->cpu_cnt);
+	bpf_map__set_max_entries(skel->maps.misses, (uint32_t)c->cpu_cnt);
+	bpf_map__set_max_entries(skel->maps.pids, 16);
+}
 
-	c->skel = cpu_bpf__open();
-	if (!c->skel)
-		die("BPF program: failed to open");
-	c->skel->rodata->filter_pids = true;
-	c->skel->rodata->want_kernel = false;
-	c->skel->rodata->unwind_mode = PA_UNWIND_TABLES;
-	c->skel->rodata->log_walks = true;
-	by_cpu[0] = c->skel->maps.rings;
-	by_cpu[1] = c->skel->maps.scratch;
-	by_cpu[2] = c->skel->maps.stats;
-	by_cpu[3] = c->skel->maps.misses;
-	for (int i = 0; i < 4; i++)
-		bpf_map__set_max_entries(by_cpu[i], (uint32_t)c->cpu_cnt);
-	bpf_program__set_autoload(c->skel->progs.follow_fork, false);
-	bpf_program__set_autoload(c->skel->progs.follow_exit, false);
-	bpf_program__set_autoload(c->skel->progs.unwind_fork, false);
-	bpf_program__set_autoload(c->skel->progs.unwind_exec, false);
-	bpf_program__set_autoload(c->skel->progs.unwind_mmap, false);
-	bpf_map__set_max_entries(c->skel->maps.pids, 16);
+static void make_rings(struct check *c)
+{
 	c->rings = calloc(c->cpu_cnt, sizeof(*c->rings));
 	for (size_t i = 0; i < c->cpu_cnt; i++)
 		if (pa_ring__new(RING_BYTES, &c->rings[i]))
 			die("ring: failed to create");
-	bpf_map__set_inner_map_fd(c->skel->maps.rings, pa_ring__fd(c->rings[0]));
-	if (cpu_bpf__load(c->skel))
+}
+
+static void load(struct check *c, struct cpu_bpf *skel)
+{
+	uint32_t key = (uint32_t)c->pid;
+	uint8_t one = 1;
+
+	bpf_map__set_inner_map_fd(skel->maps.rings, pa_ring__fd(c->rings[0]));
+	if (cpu_bpf__load(skel))
 		die("BPF program: failed to load: %s", strerror(errno));
-	if (bpf_map_update_elem(bpf_map__fd(c->skel->maps.pids), &key, &one, BPF_ANY))
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.pids), &key, &one, BPF_ANY))
 		die("pids: failed to set: %s", strerror(errno));
 	for (uint32_t i = 0; i < c->cpu_cnt; i++) {
 		int fd = pa_ring__fd(c->rings[i]);
 
-		if (bpf_map_update_elem(bpf_map__fd(c->skel->maps.rings), &i, &fd, BPF_ANY))
+		if (bpf_map_update_elem(bpf_map__fd(skel->maps.rings), &i, &fd, BPF_ANY))
 			die("rings: failed to set: %s", strerror(errno));
 	}
 }
 
-static void start_events(struct check *c, const char *event, unsigned long hz)
+static void load_program(struct check *c, bool log_walks)
+{
+	c->skel = cpu_bpf__open();
+	if (!c->skel)
+		die("BPF program: failed to open");
+	prepare(c, c->skel);
+	c->skel->rodata->unwind_mode = PA_UNWIND_TABLES;
+	c->skel->rodata->log_walks = log_walks;
+	load(c, c->skel);
+}
+
+/* @param pid  -1: on that CPU; else this thread, cpu is -1 */
+static int open_event(const struct bpf_program *prog, const char *event, unsigned long hz, int pid,
+		      int cpu)
 {
 	struct pa_event_spec spec = {.name = event, .freq_hz = hz};
 	struct perf_event_attr attr = {.size = PERF_ATTR_SIZE_VER5};
 	char name[64];
+	int fd;
 
 	if (pa_event__parse(&spec, &attr, name))
 		die("%s: unknown event", event);
-	for (size_t cpu = 0; cpu < c->cpu_cnt; cpu++) {
-		int fd = pa_event__open(&attr, -1, (int)cpu);
-
-		if (fd == -ENODEV)
-			continue;
-		if (fd < 0 || !bpf_program__attach_perf_event(c->skel->progs.cpu_sample, fd))
-			die("event on CPU %zu: failed to open", cpu);
-	}
+	fd = pa_event__open(&attr, pid, cpu);
+	if (fd == -ENODEV)
+		return fd;
+	if (fd < 0 || !bpf_program__attach_perf_event(prog, fd))
+		die("event on CPU %d: failed to open", cpu);
+	return fd;
 }
 
 static void drain(struct check *c)
@@ -717,6 +735,99 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* ---- cost ----------------------------------------------------------------------------------- */
+
+enum { TABLES, FP, GET_STACK, VARIANT_CNT };
+#define ROUNDS 11
+#define RUNS 500
+
+struct variant {
+	const char *name;
+	struct bpf_program *prog;
+	int fd; /* of an event on the target's first thread */
+	double ns[ROUNDS];
+};
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void prog_info(const struct bpf_program *prog, struct bpf_prog_info *info)
+{
+	__u32 bytes = sizeof(*info);
+
+	memset(info, 0, sizeof(*info));
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), info, &bytes))
+		die("BPF program: no information: %s", strerror(errno));
+}
+
+/* ns of each of RUNS runs. */
+static double measure(struct check *c, const struct variant *v)
+{
+	struct bpf_prog_info before, after;
+	double end = now() + 10;
+
+	prog_info(v->prog, &before);
+	ioctl(v->fd, PERF_EVENT_IOC_ENABLE, 0);
+	do {
+		usleep(10000);
+		prog_info(v->prog, &after);
+	} while (after.run_cnt - before.run_cnt < RUNS && now() < end);
+	ioctl(v->fd, PERF_EVENT_IOC_DISABLE, 0);
+	drain(c);
+	if (after.run_cnt == before.run_cnt)
+		die("%s: no samples", v->name);
+	return (double)(after.run_time_ns - before.run_time_ns) /
+	       (double)(after.run_cnt - before.run_cnt);
+}
+
+static struct bpf_program *load_get_stack(struct check *c, const char *path)
+{
+	struct bpf_object *obj = bpf_object__open_file(path, NULL);
+	struct bpf_map *map;
+	uint32_t target = (uint32_t)c->pid;
+
+	map = obj ? bpf_object__find_map_by_name(obj, ".rodata") : NULL;
+	if (!map || bpf_map__set_initial_value(map, &target, sizeof(target)) ||
+	    bpf_object__load(obj))
+		die("%s: failed to load", path);
+	return bpf_object__find_program_by_name(obj, "sample");
+}
+
+/* Medians of what each run costs, in windows by turns. */
+static void cost(struct check *c, const char *object, const char *event, unsigned long hz)
+{
+	struct variant v[VARIANT_CNT] = {
+		{.name = "tables"}, {.name = "fp"}, {.name = "bpf_get_stack"}};
+	struct cpu_bpf *fp = cpu_bpf__open();
+
+	if (!fp || bpf_enable_stats(BPF_STATS_RUN_TIME) < 0)
+		die("BPF statistics: failed to switch on: %s", strerror(errno));
+	prepare(c, fp);
+	load(c, fp);
+	v[TABLES].prog = c->skel->progs.cpu_sample;
+	v[FP].prog = fp->progs.cpu_sample;
+	v[GET_STACK].prog = load_get_stack(c, object);
+	for (int i = 0; i < VARIANT_CNT; i++) {
+		v[i].fd = open_event(v[i].prog, event, hz, c->pid, -1);
+		ioctl(v[i].fd, PERF_EVENT_IOC_DISABLE, 0);
+	}
+	for (int round = 0; round < ROUNDS; round++)
+		for (int i = 0; i < VARIANT_CNT; i++)
+			v[i].ns[round] = measure(c, &v[i]);
+	for (int i = 0; i < VARIANT_CNT; i++) {
+		struct bpf_prog_info info;
+
+		qsort(v[i].ns, ROUNDS, sizeof(double), by_value);
+		prog_info(v[i].prog, &info);
+		printf("%s_ns %.0f min %.0f max %.0f verified %u\n", v[i].name, v[i].ns[ROUNDS / 2],
+		       v[i].ns[0], v[i].ns[ROUNDS - 1], info.verified_insns);
+	}
+}
+
 static int silent(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
 	return level == LIBBPF_WARN ? vfprintf(stderr, fmt, ap) : 0;
@@ -725,12 +836,12 @@ static int silent(enum libbpf_print_level level, const char *fmt, va_list ap)
 int main(int argc, char **argv)
 {
 	static struct check c = {.per_block = PA_BLOCK_MAPPINGS};
-	const char *event = "cpu-clock";
+	const char *event = "cpu-clock", *object = NULL;
 	unsigned long hz = 997;
 	double seconds = 3, end;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "s:f:e:b:v")) > 0) {
+	while ((opt = getopt(argc, argv, "s:f:e:b:c:v")) > 0) {
 		if (opt == 's')
 			seconds = atof(optarg);
 		else if (opt == 'f')
@@ -739,18 +850,28 @@ int main(int argc, char **argv)
 			event = optarg;
 		else if (opt == 'b')
 			c.per_block = (unsigned)strtoul(optarg, NULL, 10);
+		else if (opt == 'c')
+			object = optarg;
 		else if (opt == 'v')
 			c.is_verbose = true;
 	}
 	if (optind != argc - 1 || !c.per_block || c.per_block > PA_BLOCK_MAPPINGS)
-		die("usage: unwindcheck [-s SECONDS] [-f HZ] [-e EVENT] [-b MAPPINGS] [-v] PID");
+		die("usage: unwindcheck [-s SECONDS] [-f HZ] [-e EVENT] [-b MAPPINGS] [-v] [-c "
+		    "GETSTACK.bpf.o] "
+		    "PID");
 	c.pid = (pid_t)strtol(argv[optind], NULL, 10);
 	c.cpu_cnt = (size_t)sysconf(_SC_NPROCESSORS_CONF);
 	libbpf_set_print(silent);
-	load_program(&c);
+	make_rings(&c);
+	load_program(&c, !object);
 	load_tables(&c);
+	if (object) {
+		cost(&c, object, event, hz);
+		return 0;
+	}
 	open_dwfl(&c);
-	start_events(&c, event, hz);
+	for (size_t cpu = 0; cpu < c.cpu_cnt; cpu++)
+		open_event(c.skel->progs.cpu_sample, event, hz, -1, (int)cpu);
 	for (end = now() + seconds; now() < end;) {
 		usleep(50000);
 		drain(&c);
