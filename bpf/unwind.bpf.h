@@ -129,27 +129,40 @@ static __always_inline __u32 pa_search_starts(const struct pa_mapping_block *b, 
 	return at & (PA_BLOCK_MAPPINGS - 1);
 }
 
-/** The last row of first ... first + cnt - 1 that is not beyond an offset in its page. */
-static __always_inline __u32 pa_search_rows(const __u32 *rows, __u64 first, __u64 cnt, __u64 offset)
+/** Is a row in the upper part? @return step, or 0 */
+static __always_inline __u64 pa_row_step(const __u32 *rows, __u64 at, __u64 key, __u64 step)
 {
-	__u64 key = PA_ROW(offset, 0xffff);
+	return pa_if_le(rows[at & (PA_BLOCK_ROWS - 1)], key, step);
+}
 
-	if (cnt > 32) {
-#pragma unroll
-		for (int i = 0; i < 5; i++) {
-			__u64 half = cnt / 2;
+/** One round of four-way search in n rows from first on: three independent loads take no longer
+ *  than one. What is left: 1024 rows, 256, 64, 18 at most, 6, 3. */
+#define PA_ROW_ROUND(rows, key, first, n)                                                          \
+	do {                                                                                       \
+		__u64 quarter_ = (n) / 4;                                                          \
+		(first) += pa_row_step(rows, (first) + quarter_, key, quarter_) +                  \
+			   pa_row_step(rows, (first) + 2 * quarter_, key, quarter_) +              \
+			   pa_row_step(rows, (first) + 3 * quarter_, key, quarter_);               \
+		(n) -= 3 * quarter_;                                                               \
+	} while (0)
 
-			first += pa_if_le(rows[(first + half) & (PA_BLOCK_ROWS - 1)], key, half);
-			cnt -= half;
-		}
+/** The last row of first ... first + n - 1 that is not beyond an offset in its page. */
+static __always_inline __u32 pa_search_rows(const __u32 *rows, __u64 first, __u64 n, __u64 offset)
+{
+	__u64 key = PA_ROW(offset, 0xffff), half;
+
+	if (n > 64) {
+		PA_ROW_ROUND(rows, key, first, n);
+		PA_ROW_ROUND(rows, key, first, n);
 	}
-#pragma unroll
-	for (int i = 0; i < 5; i++) {
-		__u64 half = cnt / 2;
-
-		first += pa_if_le(rows[(first + half) & (PA_BLOCK_ROWS - 1)], key, half);
-		cnt -= half;
+	if (n > 6) {
+		PA_ROW_ROUND(rows, key, first, n);
+		PA_ROW_ROUND(rows, key, first, n);
 	}
+	PA_ROW_ROUND(rows, key, first, n);
+	half = n / 2; /* of at most 3 */
+	first += pa_row_step(rows, first + half, key, half) +
+		 pa_row_step(rows, first + half + (n + 1) / 4, key, (n + 1) / 4);
 	return rows[first & (PA_BLOCK_ROWS - 1)];
 }
 
@@ -352,8 +365,8 @@ __noinline int pa_unwind_run(__u32 cpu)
 		__u64 off = fp - w->base, ra, next;
 
 		/* what is unusual, the next step looks at */
-		if (u->pc - 1 - u->keeps_start >= u->keeps_bytes || off > w->last ||
-		    fp < u->sp || fp & 7)
+		if (u->pc - 1 - u->keeps_start >= u->keeps_bytes || off > w->last || fp < u->sp ||
+		    fp & 7)
 			return 0;
 		off &= PA_WINDOW - 1;
 		ra = PA_STRIP(*(__u64 *)(w->bytes + off + 8));

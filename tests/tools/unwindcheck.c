@@ -737,7 +737,7 @@ static double now(void)
 
 /* ---- cost ----------------------------------------------------------------------------------- */
 
-enum { TABLES, FP, GET_STACK, VARIANT_CNT };
+enum { TABLES, FP, NO_STACK, GET_STACK, VARIANT_CNT };
 #define ROUNDS 11
 #define RUNS 500
 
@@ -800,16 +800,22 @@ static struct bpf_program *load_get_stack(struct check *c, const char *path)
 /* Medians of what each run costs, in windows by turns. */
 static void cost(struct check *c, const char *object, const char *event, unsigned long hz)
 {
-	struct variant v[VARIANT_CNT] = {
-		{.name = "tables"}, {.name = "fp"}, {.name = "bpf_get_stack"}};
-	struct cpu_bpf *fp = cpu_bpf__open();
+	struct variant v[VARIANT_CNT] = {[TABLES] = {.name = "tables"},
+					 [FP] = {.name = "fp"},
+					 [NO_STACK] = {.name = "no_stack"},
+					 [GET_STACK] = {.name = "bpf_get_stack"}};
+	struct cpu_bpf *fp = cpu_bpf__open(), *none = cpu_bpf__open();
 
-	if (!fp || bpf_enable_stats(BPF_STATS_RUN_TIME) < 0)
+	if (!fp || !none || bpf_enable_stats(BPF_STATS_RUN_TIME) < 0)
 		die("BPF statistics: failed to switch on: %s", strerror(errno));
 	prepare(c, fp);
 	load(c, fp);
+	prepare(c, none);
+	none->rodata->want_user = false;
+	load(c, none);
 	v[TABLES].prog = c->skel->progs.cpu_sample;
 	v[FP].prog = fp->progs.cpu_sample;
+	v[NO_STACK].prog = none->progs.cpu_sample;
 	v[GET_STACK].prog = load_get_stack(c, object);
 	for (int i = 0; i < VARIANT_CNT; i++) {
 		v[i].fd = open_event(v[i].prog, event, hz, c->pid, -1);
