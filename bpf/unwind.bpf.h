@@ -7,6 +7,7 @@
  * CPU's number, since kernels before 5.12 allow no pointers. All state is in this CPU's scratch,
  * whose frames of the stack are read in windows (stack.bpf.h). Searches are free of branches,
  * which would double the verifier's states at every step: the sign of a difference is the mask.
+ * What they find is kept by pc, so that stacks which are seen again cost no search.
  */
 #ifndef PA_UNWIND_BPF_H
 #define PA_UNWIND_BPF_H
@@ -58,6 +59,17 @@ struct {
 
 /* ---- scratch -------------------------------------------------------------------------------- */
 
+#define PA_CACHE_SLOTS 1024
+
+/** What was found for a pc of a process as it was then. */
+struct pa_cached {
+	__u64 tag; /* pc, process, its seq and block, and whether pc is exact, in one number */
+	struct pa_unwind_rule rule;
+	__u64 keeps_start; /* with PA_CFA_KEEPS_FP: rule.cfa_off pages from here on keep it */
+};
+_Static_assert(sizeof(struct pa_cached) == 32, "cache slot layout");
+#define PA_CFA_KEEPS_FP 255 /* beside enum pa_cfa_kind */
+
 /** A frame, and what the last lookup found. */
 struct pa_unwind {
 	__u64 pc, sp, fp, lr;
@@ -68,6 +80,8 @@ struct pa_unwind {
 	__u64 map_start, map_bytes, map_base;
 	__u32 index_block, map_kind, map_keeps_fp;
 	__u32 proc_block, is_directory;
+	__u64 salt; /* of the cache: process, seq and block */
+	__u32 slot; /* in it, of the present pc */
 	__u32 fp_ok, lr_ok;
 	__u32 is_guess; /* the pc was found where nothing says that frame pointers are kept */
 	__u32 used_rows;
@@ -83,6 +97,7 @@ struct scratch {
 	__u64 miss_period;  /* in which misses were left to user space: */
 	__u32 miss_cnt;
 	__u32 in_user; /* the event hit user mode */
+	struct pa_cached cache[PA_CACHE_SLOTS];
 };
 
 /* By CPU number, as plain arrays: the lookup is inlined on every kernel. A CPU has one sampling
@@ -210,16 +225,15 @@ __noinline int pa_unwind_mapping(__u32 cpu)
 	return 0;
 }
 
-enum { PA_RULE_KEEPS_FP = PA_RULES_MAX }; /* beside the numbers of rules */
-
-static __always_inline void pa_keeps_fp(struct pa_unwind *u, __u64 start, __u64 bytes)
+static __always_inline void pa_found_fp(struct pa_cached *to, __u64 start, __u64 bytes)
 {
-	u->keeps_start = start;
-	u->keeps_bytes = bytes;
+	to->rule.cfa = PA_CFA_KEEPS_FP;
+	to->rule.cfa_off = bytes >> PA_TEXT_PAGE_SHIFT;
+	to->keeps_start = start;
 }
 
-/** Number of the rule at pc, which lies in the last mapping. */
-static __always_inline __u32 pa_unwind_rule_at(struct pa_unwind *u, __u64 pc)
+/** Number of the rule at pc, which lies in the last mapping; or that frame pointers are kept. */
+static __always_inline __u32 pa_unwind_rule_at(struct pa_unwind *u, __u64 pc, struct pa_cached *to)
 {
 	const struct pa_text_page *pages;
 	struct pa_text_page page;
@@ -228,24 +242,60 @@ static __always_inline __u32 pa_unwind_rule_at(struct pa_unwind *u, __u64 pc)
 	if (u->map_kind != PA_MAPPING_TABLE)
 		return PA_RULE_ID_NONE;
 	if (u->back && u->map_keeps_fp) {
-		pa_keeps_fp(u, u->map_start, u->map_bytes);
-		return PA_RULE_KEEPS_FP;
+		pa_found_fp(to, u->map_start, u->map_bytes);
+		return PA_RULES_MAX;
 	}
 	pages = pa_block(u->index_block);
 	if (!pages)
 		return PA_RULE_ID_NONE;
 	page = pages[((pc - u->map_base) >> PA_TEXT_PAGE_SHIFT) & (PA_BLOCK_PAGES - 1)];
 	if (u->back && page.cnt & PA_PAGE_KEEPS_FP) {
-		pa_keeps_fp(u, pc & ~((1ULL << PA_TEXT_PAGE_SHIFT) - 1), 1 << PA_TEXT_PAGE_SHIFT);
-		return PA_RULE_KEEPS_FP;
+		pa_found_fp(to, pc & ~((1ULL << PA_TEXT_PAGE_SHIFT) - 1), 1 << PA_TEXT_PAGE_SHIFT);
+		return PA_RULES_MAX;
 	}
 	page.cnt &= ~PA_PAGE_KEEPS_FP;
 	rows = pa_block(page.block);
 	if (!page.cnt || !rows)
 		return PA_RULE_ID_NONE;
-	u->used_rows = 1;
 	return PA_ROW_RULE(
 		pa_search_rows(rows, page.first, page.cnt, pc & ((1 << PA_TEXT_PAGE_SHIFT) - 1)));
+}
+
+static __always_inline __u64 pa_cache_tag(const struct pa_unwind *u)
+{
+	return u->pc ^ u->salt ^ u->back << 63;
+}
+
+/** Put what holds at unwind.pc into its slot of the cache. @return 0, or how the walk ends */
+__noinline int pa_unwind_find(__u32 cpu)
+{
+	struct scratch *s = pa_scratch(cpu);
+	const struct pa_unwind_rule *rule;
+	struct pa_cached *to;
+	struct pa_unwind *u;
+	__u32 id;
+	__u64 pc;
+
+	if (!s)
+		return PA_WALK_TRUNCATED;
+	u = &s->unwind;
+	pc = u->pc - u->back;
+	to = &s->cache[u->slot & (PA_CACHE_SLOTS - 1)];
+	if (pc - u->map_start >= u->map_bytes) {
+		int end = pa_unwind_mapping(cpu);
+
+		if (end)
+			return end;
+	}
+	to->tag = pa_cache_tag(u);
+	id = pa_unwind_rule_at(u, pc, to);
+	if (id == PA_RULES_MAX)
+		return 0;
+	rule = bpf_map_lookup_elem(&rules, &id);
+	if (!rule)
+		return PA_WALK_TRUNCATED;
+	to->rule = *rule;
+	return 0;
 }
 
 /* ---- the stack ------------------------------------------------------------------------------ */
@@ -417,7 +467,6 @@ static __always_inline int pa_unwind_signal(struct scratch *s, __u32 cpu)
 	u->fp_ok = 1;
 	u->sp = sp;
 	u->back = 0;
-	u->keeps_bytes = 0; /* says something of return addresses only */
 	return pa_unwind_arrive(s, pc);
 }
 
@@ -508,34 +557,37 @@ static __always_inline int pa_unwind_apply(struct scratch *s, __u32 cpu,
 __noinline int pa_unwind_step(__u32 cpu)
 {
 	struct scratch *s = pa_scratch(cpu);
-	const struct pa_unwind_rule *rule;
+	const struct pa_cached *found;
 	struct pa_unwind *u;
-	__u64 pc;
-	__u32 id;
+	__u64 tag;
 
 	if (!s)
 		return PA_WALK_TRUNCATED;
 	u = &s->unwind;
-	pc = u->pc - u->back;
-	if (pc - u->map_start >= u->map_bytes) {
-		int end = pa_unwind_mapping(cpu);
+	tag = pa_cache_tag(u);
+	u->slot = (tag ^ tag >> 10) & (PA_CACHE_SLOTS - 1);
+	found = &s->cache[u->slot & (PA_CACHE_SLOTS - 1)];
+	if (found->tag != tag) {
+		int end = pa_unwind_find(cpu);
 
 		if (end == PA_WALK_TRUNCATED)
 			s->walk.n--; /* what no code lies at is no return address */
 		if (end)
 			return end;
 	}
-	id = pa_unwind_rule_at(u, pc);
-	if (id == PA_RULE_KEEPS_FP)
+	if (found->rule.cfa == PA_CFA_KEEPS_FP) {
+		u->keeps_start = found->keeps_start;
+		u->keeps_bytes = (__u64)found->rule.cfa_off << PA_TEXT_PAGE_SHIFT;
 		return pa_unwind_run(cpu);
-	rule = bpf_map_lookup_elem(&rules, &id);
-	if (!rule || rule->cfa == PA_CFA_NONE)
+	}
+	if (found->rule.cfa == PA_CFA_NONE)
 		return pa_unwind_guess(s);
-	if (rule->cfa == PA_CFA_STOP)
+	u->used_rows = 1;
+	if (found->rule.cfa == PA_CFA_STOP)
 		return PA_WALK_COMPLETE;
-	if (rule->cfa == PA_CFA_SIGNAL)
+	if (found->rule.cfa == PA_CFA_SIGNAL)
 		return pa_unwind_signal(s, cpu);
-	return pa_unwind_apply(s, cpu, rule);
+	return pa_unwind_apply(s, cpu, &found->rule);
 }
 
 /** Walk from unwind's frame on, into rec.ips[walk.n ...]. @return enum pa_walk_end */
@@ -604,6 +656,8 @@ static __always_inline bool pa_unwind_enter(struct pa_unwind *u, __u32 tgid)
 		return false;
 	u->proc_block = proc->block;
 	u->is_directory = proc->is_directory;
+	u->salt = ((__u64)tgid << 32 | proc->seq) * 0x9e3779b97f4a7c15ULL ^
+		  proc->block * 0xd6e8feb86659fd93ULL;
 	return true;
 }
 
@@ -619,7 +673,7 @@ static __always_inline void pa_unwind_start(struct scratch *s, const struct pa_u
 	u->lr = regs->lr;
 	u->fp_ok = u->lr_ok = 1;
 	u->back = 0;
-	u->keeps_bytes = u->map_bytes = 0;
+	u->map_bytes = 0;
 	u->is_guess = u->used_rows = 0;
 	s->walk.n = n;
 	s->walk.base = ~0ULL; /* no window yet */

@@ -126,7 +126,8 @@ _Static_assert(sizeof(struct pa_unwind_proc) == 16, "process layout");
 /** By tgid modulo PA_SEQ_SLOTS. stale changes when what procs says of such a process can't hold
  *  any more (it exec'd, is a new process, or mapped code over a mapping that procs has); mapped,
  *  whenever it maps code anywhere: user space compares it before and after it has read the
- *  mappings. */
+ *  mappings. The walker remembers rules by pc, tgid, seq and block: what is right for a pc changes
+ *  only together with one of the last two. */
 struct pa_unwind_seq {
 	__u32 stale, mapped;
 };
