@@ -398,9 +398,9 @@ static __always_inline int pa_unwind_fp(struct scratch *s)
 __noinline int pa_unwind_run(__u32 cpu)
 {
 	struct scratch *s = pa_scratch(cpu);
+	__u64 fp, sp, pc, start, bytes;
 	struct pa_unwind *u;
 	struct pa_walk *w;
-	__u64 fp;
 	int end;
 
 	if (!s)
@@ -411,24 +411,29 @@ __noinline int pa_unwind_run(__u32 cpu)
 	if (end)
 		return end;
 	fp = u->fp;
+	sp = u->sp;
+	pc = u->pc;
+	start = u->keeps_start + 1;
+	bytes = u->keeps_bytes;
 	for (int i = 0; i < PA_FRAMES_MAX - 2; i++) {
-		__u64 off = fp - w->base, ra, next;
+		__u64 off = fp - w->base, ra;
 
 		/* what is unusual, the next step looks at */
-		if (u->pc - 1 - u->keeps_start >= u->keeps_bytes || off > w->last || fp < u->sp ||
-		    fp & 7)
-			return 0;
+		if (pc - start >= bytes || off > w->last || fp < sp || fp & 7)
+			break;
 		off &= PA_WINDOW - 1;
 		ra = PA_STRIP(*(__u64 *)(w->bytes + off + 8));
-		next = *(__u64 *)(w->bytes + off);
 		if ((__s64)ra <= 0 || w->n >= PA_CHAIN_SLOTS - 1)
-			return 0;
-		u->sp = fp + PA_FRAME_BYTES;
-		u->fp = fp = next;
-		u->pc = ra;
+			break;
+		sp = fp + PA_FRAME_BYTES;
+		fp = *(__u64 *)(w->bytes + off);
+		pc = ra;
 		s->rec.ips[w->n & (PA_CHAIN_SLOTS - 1)] = ra;
 		w->n++;
 	}
+	u->fp = fp;
+	u->sp = sp;
+	u->pc = pc;
 	return 0;
 }
 
