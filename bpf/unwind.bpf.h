@@ -295,6 +295,11 @@ __noinline int pa_unwind_find(__u32 cpu)
 	if (!rule)
 		return PA_WALK_TRUNCATED;
 	to->rule = *rule;
+	if (id || !u->back || u->pc - u->map_start >= u->map_bytes)
+		return 0;
+	/* Returns to the first byte of a function: no call, but what a coroutine was begun with */
+	if (pa_unwind_rule_at(u, u->pc, to) != PA_RULE_ID_NONE)
+		to->rule.cfa = PA_CFA_STOP;
 	return 0;
 }
 

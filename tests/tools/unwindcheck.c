@@ -36,6 +36,7 @@
 #define RING_BYTES (16 << 20)
 #define SEGMENT_BYTES (PA_SEGMENT_BLOCKS * PA_BLOCK_BYTES)
 #define DIFFERENCES_MAX 64
+#define RED_ZONE_BYTES 4096ULL
 #if defined(__aarch64__)
 #define MACHINE EM_AARCH64
 #define DWARF_REGS 32
@@ -66,6 +67,7 @@ struct chain {
 	size_t cnt;
 	__u64 ips[PA_UNWIND_FRAMES_MAX];
 	bool is_finished;
+	const char *error;
 };
 
 struct difference {
@@ -384,7 +386,9 @@ static bool read_memory(Dwfl *dwfl, Dwarf_Addr addr, Dwarf_Word *result, void *a
 
 	(void)dwfl;
 	if (at > c->sample->stack_bytes || c->sample->stack_bytes - at < 8) {
-		c->is_beyond = true; /* libdw takes that for the end of the stack */
+		/* libdw takes that for the end of the stack; but a register popped a moment ago
+		 * lies below it */
+		c->is_beyond |= at < -RED_ZONE_BYTES;
 		return false;
 	}
 	memcpy(result, c->sample->stack + at, 8);
@@ -441,10 +445,17 @@ static int add_frame(Dwfl_Frame *frame, void *arg)
 
 static void walk_libdw(struct check *c)
 {
+	int ret;
+
 	c->dw.cnt = 0;
 	c->is_beyond = false;
-	c->dw.is_finished =
-		!dwfl_getthread_frames(c->dwfl, c->pid, add_frame, &c->dw) && !c->is_beyond;
+	ret = dwfl_getthread_frames(c->dwfl, c->pid, add_frame, &c->dw);
+	c->dw.error = NULL;
+	if (c->is_beyond)
+		c->dw.error = "not in the copied stack";
+	else if (ret)
+		c->dw.error = ret < 0 ? dwfl_errmsg(-1) : "too deep";
+	c->dw.is_finished = !c->is_beyond && !ret;
 }
 
 static int find_map(void *ctx, uint64_t pc, struct pa_unwind_map *out)
@@ -540,6 +551,19 @@ static void name_of(struct check *c, uint64_t pc, char *out, size_t bytes)
 		snprintf(out, bytes, "%s+%#lx", slash ? slash + 1 : file, pc - start);
 }
 
+static void count(struct check *c, const char *text)
+{
+	size_t i = 0;
+
+	while (i < c->difference_cnt && strcmp(c->differences[i].text, text) != 0)
+		i++;
+	if (i == DIFFERENCES_MAX)
+		return;
+	if (i == c->difference_cnt)
+		strcpy(c->differences[c->difference_cnt++].text, text);
+	c->differences[i].cnt++;
+}
+
 /* Where a chain leaves libdw's: after which frame. */
 static void note(struct check *c, const char *who, unsigned end, const __u64 *ips, size_t cnt)
 {
@@ -550,7 +574,7 @@ static void note(struct check *c, const char *who, unsigned end, const __u64 *ip
 		i++;
 	if (i)
 		name_of(c, ips[i - 1], after, sizeof(after));
-	snprintf(text, sizeof(text), "%s %s %s after frame of %s", who, end_name(end),
+	snprintf(text, sizeof(text), "differs: %s %s %s after frame of %s", who, end_name(end),
 		 i == cnt	  ? "ends"
 		 : i == c->dw.cnt ? "goes on"
 				  : "differs",
@@ -567,14 +591,19 @@ static void note(struct check *c, const char *who, unsigned end, const __u64 *ip
 			printf("#   %-50s %s\n", a, b);
 		}
 	}
-	for (i = 0; i < c->difference_cnt; i++)
-		if (!strcmp(c->differences[i].text, text))
-			break;
-	if (i == DIFFERENCES_MAX)
-		return;
-	if (i == c->difference_cnt)
-		strcpy(c->differences[c->difference_cnt++].text, text);
-	c->differences[i].cnt++;
+	count(c, text);
+}
+
+/* At which frame a walk stops, without an end of the stack. */
+static void note_stop(struct check *c, const char *who, const char *why, const __u64 *ips,
+		      size_t cnt)
+{
+	char at[96] = "-", text[256];
+
+	if (cnt)
+		name_of(c, ips[cnt - 1], at, sizeof(at));
+	snprintf(text, sizeof(text), "stops: %s at %s: %s", who, at, why);
+	count(c, text);
 }
 
 static bool is_same(const __u64 *ips, size_t cnt, const struct chain *dw)
@@ -596,9 +625,12 @@ static void compare(struct check *c, const struct pa_miss_record *m)
 	c->ends[end % 32]++;
 	walk_libdw(c);
 	walk_offline(c);
+	if (end != PA_WALK_COMPLETE)
+		note_stop(c, "walker", end_name(end), m->ips + 1, m->nr - 1);
 	if (!c->dw.is_finished) {
 		c->unfinished++;
 		c->complete_unfinished += end == PA_WALK_COMPLETE;
+		note_stop(c, "libdw", c->dw.error, c->dw.ips, c->dw.cnt);
 		return;
 	}
 	is_offline_same = is_same(c->ours.ips, c->ours.cnt, &c->dw);
@@ -627,7 +659,7 @@ static void report(const struct check *c)
 		if (c->ends[i])
 			printf("end_%s %lu\n", end_name(i), c->ends[i]);
 	for (size_t i = 0; i < c->difference_cnt; i++)
-		printf("differs %lu %s\n", c->differences[i].cnt, c->differences[i].text);
+		printf("%lu %s\n", c->differences[i].cnt, c->differences[i].text);
 	if (finished)
 		printf("identical_percent %.3f\n",
 		       100.0 * (double)(c->identical + c->left_identical) / (double)finished);
