@@ -149,7 +149,7 @@ enum pa_miss_reason {
 
 #define PA_MISS_REGS 33		  /* DWARF's numbers; x86-64: 0 to 16, aarch64: x0 to x30, sp, pc */
 #define PA_MISS_KERNEL_SLOTS 128  /* marker and kernel frames */
-#define PA_MISS_STACK_BYTES 32768 /* at most */
+#define PA_MISS_STACK_BYTES 61440 /* at most: a record is less than 64 KB */
 #define PA_RING_TYPE_MISS 0x10001 /* ring entry: struct pa_miss_record */
 #define PA_RING_TYPE_WALK 0x10002 /* the same, with the user part of the chain: for tests */
 

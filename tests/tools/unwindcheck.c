@@ -97,7 +97,7 @@ struct check {
 	/* comparing */
 	Dwfl *dwfl;
 	const struct pa_miss_record *sample;
-	bool is_beyond; /* libdw wanted what was not copied */
+	bool is_beyond, is_below; /* libdw wanted what was not copied */
 	struct chain dw, ours;
 	unsigned long samples, unfinished, identical, left, left_identical, ends[32];
 	unsigned long offline_identical, complete_unfinished;
@@ -386,9 +386,10 @@ static bool read_memory(Dwfl *dwfl, Dwarf_Addr addr, Dwarf_Word *result, void *a
 
 	(void)dwfl;
 	if (at > c->sample->stack_bytes || c->sample->stack_bytes - at < 8) {
-		/* libdw takes that for the end of the stack; but a register popped a moment ago
-		 * lies below it */
+		/* libdw takes that for the end of the stack, unless the register is not needed:
+		 * one that was popped a moment ago, and is said to lie below the stack pointer */
 		c->is_beyond |= at < -RED_ZONE_BYTES;
+		c->is_below |= at >= -RED_ZONE_BYTES;
 		return false;
 	}
 	memcpy(result, c->sample->stack + at, 8);
@@ -448,14 +449,14 @@ static void walk_libdw(struct check *c)
 	int ret;
 
 	c->dw.cnt = 0;
-	c->is_beyond = false;
+	c->is_beyond = c->is_below = false;
 	ret = dwfl_getthread_frames(c->dwfl, c->pid, add_frame, &c->dw);
 	c->dw.error = NULL;
-	if (c->is_beyond)
+	if (c->is_beyond || (c->is_below && !c->ours.is_finished))
 		c->dw.error = "not in the copied stack";
 	else if (ret)
 		c->dw.error = ret < 0 ? dwfl_errmsg(-1) : "too deep";
-	c->dw.is_finished = !c->is_beyond && !ret;
+	c->dw.is_finished = !c->dw.error;
 }
 
 static int find_map(void *ctx, uint64_t pc, struct pa_unwind_map *out)
@@ -623,8 +624,8 @@ static void compare(struct check *c, const struct pa_miss_record *m)
 	c->sample = m;
 	c->samples++;
 	c->ends[end % 32]++;
-	walk_libdw(c);
 	walk_offline(c);
+	walk_libdw(c);
 	if (end != PA_WALK_COMPLETE)
 		note_stop(c, "walker", end_name(end), m->ips + 1, m->nr - 1);
 	if (!c->dw.is_finished) {
@@ -718,6 +719,7 @@ static void load_program(struct check *c, bool log_walks)
 	prepare(c, c->skel);
 	c->skel->rodata->unwind_mode = PA_UNWIND_TABLES;
 	c->skel->rodata->log_walks = log_walks;
+	c->skel->rodata->miss_stack_bytes = PA_MISS_STACK_BYTES;
 	load(c, c->skel);
 }
 
