@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "agent_internal.h"
+#include "cachefile.h"
 #include "capture/event.h"
 #include "capture/hostinfo.h"
 #include "capture/procfs.h"
@@ -252,6 +253,23 @@ static int make_session(struct pa_agent *a)
 	return err ? pa_agent_fail(a, err, "out of memory") : 0;
 }
 
+/* No place for a cache is no reason to fail. */
+static void find_cache(struct pa_agent *a)
+{
+	char *path = a->cache_dir;
+	int fd, err = pa_cachefile__directory(path, sizeof(a->cache_dir), true);
+	size_t len;
+
+	fd = err ? err : pa_cachefile__open_dir(path, true);
+	len = fd < 0 ? sizeof(a->cache_dir) : strlen(path);
+	if (fd >= 0)
+		close(fd);
+	if (len + sizeof("/unwind") > sizeof(a->cache_dir))
+		*path = '\0';
+	else
+		strcpy(path + len, "/unwind");
+}
+
 static int open_capture(struct pa_agent *a)
 {
 	struct pa_capture_opts opts = {
@@ -279,6 +297,10 @@ static int open_capture(struct pa_agent *a)
 		.tables_first = a->opts.unwind == PA_UNWIND_BY_DWARF,
 	};
 	int err;
+
+	if (a->opts.unwind != PA_UNWIND_BY_FP)
+		find_cache(a);
+	opts.cache_dir = *a->cache_dir ? a->cache_dir : NULL;
 
 	if (opts.sampler.follow) {
 		opts.pids = &a->command.pid;

@@ -5,6 +5,7 @@
 #ifndef PA_AGENT_INTERNAL_H
 #define PA_AGENT_INTERNAL_H
 
+#include <limits.h>
 #include <linux/perf_event.h>
 
 #include "capture/capture.h"
@@ -38,6 +39,7 @@ struct pa_agent {
 	bool started, running, stop;
 	bool perf_data_failed; /* the writer said so, and it was reported */
 	char target[128];
+	char cache_dir[PATH_MAX]; /* of packed unwind tables; "": none */
 	char errmsg[1024];
 };
 

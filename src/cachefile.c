@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -49,6 +50,27 @@ static bool is_ours(int fd, mode_t type)
 
 	return !fstat(fd, &st) && (st.st_mode & S_IFMT) == type && st.st_uid == geteuid() &&
 	       !(st.st_mode & (S_IWGRP | S_IWOTH));
+}
+
+int pa_cachefile__directory(char *path, size_t bytes, bool create)
+{
+	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	int n;
+
+	if (cache && cache[0] == '/') {
+		n = snprintf(path, bytes, "%s", cache);
+	} else if (home && home[0] == '/') {
+		n = snprintf(path, bytes, "%s/.cache", home);
+	} else {
+		n = snprintf(path, bytes, "/tmp/perf-agent-%u", (unsigned)geteuid());
+		return n < 0 || (size_t)n >= bytes ? -ENAMETOOLONG : 0;
+	}
+	if (n < 0 || (size_t)n >= bytes)
+		return -ENAMETOOLONG;
+	if (create && mkdir(path, 0700) && errno != EEXIST)
+		return -errno;
+	n = snprintf(path + n, bytes - (size_t)n, "/perf-agent");
+	return strlen(path) + 1 >= bytes || n < 0 ? -ENAMETOOLONG : 0;
 }
 
 int pa_cachefile__open_dir(const char *path, bool create)

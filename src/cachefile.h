@@ -10,6 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** Path of the user's folder for caches: perf-agent in $XDG_CACHE_HOME or ~/.cache, or without
+ *  these /tmp/perf-agent-UID.
+ *  @param create  make the folder that it is to be in
+ *  @return 0, -ENAMETOOLONG, -errno */
+int pa_cachefile__directory(char *path, size_t bytes, bool create);
 /** Open a folder that belongs to the user alone.
  *  @param create  make it where it is not there, and make its mode 0700
  *  @return descriptor, -EPERM it is another's or others may write to it, -errno */

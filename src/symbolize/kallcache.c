@@ -104,32 +104,10 @@ int pa_kallcache__key(struct pa_kallcache_key *key)
 	return err ? err : hash_modules(&key->modules_hash);
 }
 
-/* The directory's path; its parent is made when that is ~/.cache. */
-static int directory_path(char *path, size_t bytes, bool create)
-{
-	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	int n;
-
-	if (cache && cache[0] == '/') {
-		n = snprintf(path, bytes, "%s", cache);
-	} else if (home && home[0] == '/') {
-		n = snprintf(path, bytes, "%s/.cache", home);
-	} else {
-		n = snprintf(path, bytes, "/tmp/perf-agent-%u", (unsigned)geteuid());
-		return n < 0 || (size_t)n >= bytes ? -ENAMETOOLONG : 0;
-	}
-	if (n < 0 || (size_t)n >= bytes)
-		return -ENAMETOOLONG;
-	if (create && mkdir(path, 0700) && errno != EEXIST)
-		return -errno;
-	n = snprintf(path + n, bytes - (size_t)n, "/perf-agent");
-	return strlen(path) + 1 >= bytes || n < 0 ? -ENAMETOOLONG : 0;
-}
-
 static int open_directory(bool create)
 {
 	char path[PATH_MAX];
-	int err = directory_path(path, sizeof(path), create);
+	int err = pa_cachefile__directory(path, sizeof(path), create);
 
 	return err ? err : pa_cachefile__open_dir(path, create);
 }
