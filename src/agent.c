@@ -234,12 +234,15 @@ static int make_session(struct pa_agent *a)
 		.ctx = a,
 		.live = true,
 		.decl_lines = true,
+		.lines = true,
+		.inlines = true, /* as pa2pprof makes a profile of the file */
 		.force_kallsyms = getenv("PERFAGENT_FORCE_KERNEL_FALLBACK") != NULL,
 	};
 	struct pa_session_opts session = {
 		.sz = sizeof(session),
 		.events = a->events,
 		.hold_images = true,
+		.lines = true,
 		.warn = warn,
 		.ctx = a,
 	};

@@ -183,7 +183,8 @@ int main(int argc, char **argv)
 	argp_program_version = "pa2pprof " PA_VERSION;
 	if (argp_parse(&argp, argc, argv, 0, NULL, &opts))
 		goto out;
-	opts.files.opts.decl_lines = opts.files.opts.inlines = !opts.functions;
+	opts.files.opts.lines = opts.files.opts.inlines = !opts.functions;
+	opts.files.opts.decl_lines = !opts.functions;
 	opts.files.opts.merge_processes = !(opts.pprof.labels & PA_LABEL_PID);
 	opts.files.opts.merge_threads = !(opts.pprof.labels & PA_LABEL_TID);
 	if (!tool_read_all(&opts.files, &in)) {

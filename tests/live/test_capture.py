@@ -84,13 +84,23 @@ def test_totals_agree(profile, workload, threads):
     assert all(capture.start_ns <= s.time_ns <= capture.end_ns for s in found.file.samples())
 
 
-def test_profile_of_the_capture_and_of_its_file_are_the_same(profile, workload):
-    found = profile("--sample-rate", "1999", "--", workload("fixedgraph"), "--seconds", "1")
+def lines_of(raw):
+    """Functions with the source lines of the places in them."""
+    return {line for location in raw.locations.values() for line in location[2]}
+
+
+@pytest.mark.parametrize("program, function", [("fixedgraph", "heavy"), ("inlines", "add")])
+def test_profile_of_the_capture_and_of_its_file_are_the_same(profile, workload, program,
+                                                             function):
+    """Inlined functions and lines included, wherever debug information tells of them."""
+    found = profile("--sample-rate", "1999", "--", workload(program), "--seconds", "1")
     again = found.data.with_suffix(".again")
     found.convert("pa2pprof", "-o", again)
-    live, kept = found.weights(), found
-    kept.raw = readers.pprof_raw(again)
-    assert kept.weights() == live
+    live, lines = found.weights(), lines_of(found.raw)
+    found.raw = readers.pprof_raw(again)
+    assert found.weights() == live and lines_of(found.raw) == lines
+    assert any(name.split("::")[-1] == function and file.endswith((".c", ".cpp")) and line > 0
+               for name, file, line in lines)
 
 
 def test_losses_are_counted(start, workload):
