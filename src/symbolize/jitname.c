@@ -3,6 +3,7 @@
  * jitname.c - split the names that Python and Node write to perf-maps into name, file and line.
  *   py::QUALNAME:/abs/path        -> name "py::QUALNAME", file
  *   LazyCompile:*NAME FILE:LINE:COLUMN  -> name "LazyCompile:*NAME", file, line
+ *   LazyCompile:* FILE:LINE:COLUMN      -> all of it as the name, file, line
  * Builtin:, Code: and Script: have no file, nor has anything else.
  */
 #include <string.h>
@@ -60,7 +61,9 @@ static void decode_node(const char *raw, struct pa_jit_name *out)
 	column = line;
 	if (!cut_number(file, &bytes, &line))
 		line = column; /* it was the line: there is no column */
-	out->name_bytes = (size_t)(space - raw);
+	/* without a name of its own, a function is told from others by its place */
+	if (space > raw && !strchr(":*~^+", space[-1]))
+		out->name_bytes = (size_t)(space - raw);
 	out->file = file;
 	out->file_bytes = bytes;
 	out->line = line;

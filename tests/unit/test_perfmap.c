@@ -148,7 +148,8 @@ TEST(names)
 	check_name("py::<module>:/a:/b.py", "py::<module>:/a", "/b.py", 0);
 	check_name("py::method:<frozen importlib>", "py::method:<frozen importlib>", "", 0);
 	check_name("LazyCompile:*run /srv/a.js:12:3", "LazyCompile:*run", "/srv/a.js", 12);
-	check_name("LazyCompile:~ /srv/a.js:12", "LazyCompile:~", "/srv/a.js", 12);
+	check_name("LazyCompile:~ /srv/a.js:12", "LazyCompile:~ /srv/a.js:12", "/srv/a.js", 12);
+	check_name("JS:* /srv/a.js:1:7", "JS:* /srv/a.js:1:7", "/srv/a.js", 1);
 	check_name("JS:*f file:///srv/a b.mjs:7:1", "JS:*f", "file:///srv/a b.mjs", 7);
 	check_name("Function:~g node:internal/x:9:20", "Function:~g", "node:internal/x", 9);
 	check_name("Function:no_place", "Function:no_place", "", 0);
