@@ -14,8 +14,7 @@
 #include "symbolize/gopclntab.h"
 #include "symbolize/internal.h"
 
-#define CHUNK_BYTES 49152  /* of a symbol table, read at a time; a multiple of 16 and 24 */
-#define NAME_CMP_BYTES 256 /* how much of two names is compared */
+#define CHUNK_BYTES 49152 /* of a symbol table, read at a time; a multiple of 16 and 24 */
 #define NESTING_MAX 64
 
 int pa_symbuild__append(struct pa_symbuild *b, const struct pa_rawsym *sym)
@@ -54,19 +53,12 @@ int pa_symbuild__names(struct pa_symbuild *b, const void *data, size_t bytes, ui
 	return 0;
 }
 
-static bool is_mapping_symbol(const char *name)
+/* Labels for linkers and annotations: no function begins there. */
+static bool is_marker(const char *name)
 {
-	return name[0] == '$' && name[1] && strchr("adtx", name[1]) && (!name[2] || name[2] == '.');
-}
-
-static uint16_t rank_of(const char *name, unsigned bind, bool notype, bool sized)
-{
-	unsigned underscores = 0, bind_rank;
-
-	while (underscores < 31 && name[underscores] == '_')
-		underscores++;
-	bind_rank = bind == STB_LOCAL ? 0 : bind == STB_WEAK ? 1 : 2;
-	return (uint16_t)(!notype << 8 | sized << 7 | bind_rank << 5 | (31 - underscores));
+	if (name[0] == '$')
+		return name[1] && strchr("adtx", name[1]) && (!name[2] || name[2] == '.');
+	return !strncmp(name, ".annobin", 8);
 }
 
 /* Take one symbol of either class, where base is the place of its string table in b->names. */
@@ -90,7 +82,7 @@ static int add_symbol(struct pa_symbuild *b, const struct pa_elf *e, const Elf64
 	if (raw.notype && (!section || !(section->flags & SHF_EXECINSTR)))
 		return 0;
 	name = b->names + base + sym->st_name;
-	if (!*name || (raw.notype && is_mapping_symbol(name)))
+	if (!*name || (raw.notype && is_marker(name)))
 		return 0;
 	if (e->machine == EM_ARM && !raw.notype)
 		raw.addr &= ~1ull;
@@ -98,7 +90,7 @@ static int add_symbol(struct pa_symbuild *b, const struct pa_elf *e, const Elf64
 	if (section && section->addr <= UINT64_MAX - section->bytes)
 		raw.limit = section->addr + section->bytes;
 	raw.name = base + sym->st_name;
-	raw.rank = rank_of(name, ELF64_ST_BIND(sym->st_info), raw.notype, raw.bytes > 0);
+	raw.rank = pa_aliases__rank(ELF64_ST_BIND(sym->st_info), raw.notype, raw.bytes > 0);
 	return pa_symbuild__append(b, &raw);
 }
 
@@ -169,61 +161,6 @@ static int add_table(struct pa_symbuild *b, const struct pa_elf *e,
 	return err == -ENOMEM ? err : 0;
 }
 
-static int compare_raw(const void *pa, const void *pb, void *ctx)
-{
-	const struct pa_rawsym *a = pa, *b = pb;
-	const char *names = ctx, *na, *nb;
-	size_t la, lb;
-	int c;
-
-	if (a->addr != b->addr)
-		return a->addr < b->addr ? -1 : 1;
-	if (a->rank != b->rank)
-		return a->rank < b->rank ? -1 : 1;
-	na = names + a->name;
-	nb = names + b->name;
-	la = strnlen(na, NAME_CMP_BYTES);
-	lb = strnlen(nb, NAME_CMP_BYTES);
-	if (la != lb)
-		return la < lb ? -1 : 1;
-	c = strncmp(nb, na, NAME_CMP_BYTES);
-	if (c)
-		return c;
-	return a->bytes < b->bytes ? -1 : a->bytes > b->bytes;
-}
-
-/* Keep of the symbols at one address the best, and those that reach further than a better one.
- * Labels that lie in a function go. */
-static void drop_aliases(struct pa_symbuild *b)
-{
-	size_t kept = 0, i = 0;
-	uint64_t covered_to = 0;
-
-	while (i < b->cnt) {
-		size_t next = i, first = kept;
-		uint64_t addr = b->raw[i].addr, reach = 0;
-
-		while (next < b->cnt && b->raw[next].addr == addr)
-			next++;
-		for (size_t j = i; j < next; j++) {
-			struct pa_rawsym s = b->raw[j];
-
-			if (s.notype && s.addr < covered_to)
-				continue;
-			/* Those of lesser rank that reach no further are aliases of this one. */
-			while (kept > first && b->raw[kept - 1].bytes <= s.bytes)
-				kept--;
-			b->raw[kept++] = s;
-			if (!s.notype && s.bytes > reach)
-				reach = s.bytes;
-		}
-		if (addr <= UINT64_MAX - reach && addr + reach > covered_to)
-			covered_to = addr + reach;
-		i = next;
-	}
-	b->cnt = kept;
-}
-
 /* A symbol without a size ends at the next address that has one, or with its section. */
 static void set_sizes(struct pa_symbuild *b)
 {
@@ -281,8 +218,7 @@ static int finish(struct pa_symbuild *b, struct pa_elfsyms *t)
 
 	if (!b->cnt)
 		return 0;
-	qsort_r(b->raw, b->cnt, sizeof(*b->raw), compare_raw, b->names);
-	drop_aliases(b);
+	pa_aliases__drop(b);
 	set_sizes(b);
 	t->syms = malloc(b->cnt * sizeof(*t->syms));
 	if (!t->syms)

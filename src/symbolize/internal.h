@@ -90,7 +90,7 @@ int pa_loads__vaddr(const struct pa_elf_segment *loads, size_t cnt, uint64_t off
  *  @return 0, -ENOENT there is none */
 int pa_own_vdso(const void **out, size_t *bytes);
 
-/* ---- elfsyms.c, plt.c: sorted function symbols of one image ------------------------------- */
+/* ---- elfsyms.c, aliases.c, plt.c: sorted function symbols of one image --------------------- */
 
 struct pa_elfsym {
 	uint64_t addr;
@@ -112,8 +112,9 @@ struct pa_elfsyms {
 struct pa_rawsym {
 	uint64_t addr, bytes;
 	uint64_t limit; /* end of its section */
-	uint32_t name;
-	uint16_t rank; /* greater is better, among symbols at one address */
+	uint32_t name, seq;
+	uint32_t name_rank; /* of those of one rank */
+	uint16_t rank;	    /* greater is better, among symbols at one address */
 	bool notype;
 };
 
@@ -139,6 +140,11 @@ int pa_elfsyms__offset(const struct pa_elfsyms *t, uint64_t vaddr, uint64_t *off
 ssize_t pa_elfsyms__find(const struct pa_elfsyms *t, uint64_t vaddr);
 
 int pa_symbuild__append(struct pa_symbuild *b, const struct pa_rawsym *sym);
+/** Of a symbol of an ELF file. */
+uint16_t pa_aliases__rank(unsigned bind, bool notype, bool sized);
+/** Sort by address. Keep of the symbols at one address the best, which comes last, and those that
+ *  reach further than a better one. Labels that lie in a function go. */
+void pa_aliases__drop(struct pa_symbuild *b);
 /** Append bytes to the names. @param at  where they begin. @return 0, -EFBIG, -ENOMEM */
 int pa_symbuild__names(struct pa_symbuild *b, const void *data, size_t bytes, uint32_t *at);
 /** Add NAME@plt for each entry of the procedure linkage tables. @return 0, -ENOMEM */
