@@ -204,7 +204,7 @@ static inline size_t copy_name(char *to, const char *from)
 }
 
 /* 0 for what is no function; else its rank: which way a comparison goes can't be foreseen. */
-static const uint8_t ranks[256] = {['t'] = 1, ['w'] = 1, ['i'] = 1, ['W'] = 2, ['T'] = 3};
+static const uint8_t ranks[256] = {['w'] = 1, ['W'] = 1, ['t'] = 2, ['i'] = 2, ['T'] = 3};
 
 static inline uint16_t rank_of(char type)
 {
@@ -388,12 +388,14 @@ static unsigned underscores_of(const char *name)
 	return cnt;
 }
 
-/* Names of one address, the best last: global before weak before local, then the fewest leading
- * underscores, then the first of the text, where names are numbered in their order. */
+/* Names of one address, the best, which is perf's choice, last: global before local before weak,
+ * then the fewest leading underscores, the longest, the first of the text, where names are numbered
+ * in their order. */
 static int compare_names(const void *pa, const void *pb, void *ctx)
 {
 	const struct pa_ksym *a = pa, *b = pb;
 	const char *names = ctx;
+	size_t bytes_a, bytes_b;
 	unsigned ua, ub;
 
 	if (a->rank != b->rank)
@@ -402,6 +404,10 @@ static int compare_names(const void *pa, const void *pb, void *ctx)
 	ub = underscores_of(names + b->name);
 	if (ua != ub)
 		return ua > ub ? -1 : 1;
+	bytes_a = strnlen(names + a->name, NAME_BYTES_MAX);
+	bytes_b = strnlen(names + b->name, NAME_BYTES_MAX);
+	if (bytes_a != bytes_b)
+		return bytes_a < bytes_b ? -1 : 1;
 	return a->name > b->name ? -1 : a->name < b->name;
 }
 

@@ -15,9 +15,13 @@
 static const char text[] = "0000000000000000 A fixed_percpu_data\n"
 			   "ffffffff81000000 T _stext\n"
 			   "ffffffff81000000 t __local_same\n"
+			   "ffffffff81000000 W same_weak\n"
 			   "ffffffff81000000 T same\n"
 			   "ffffffff81000100 t two\n"
 			   "ffffffff81000180 D data_in_between\n"
+			   "ffffffff81000180 t local\n"
+			   "ffffffff81000180 W longer_weak\n"
+			   "ffffffff81000180 t longer\n"
 			   "ffffffff81000200 W weak\n"
 			   "ffffffff81000300 i ifunc\n"
 			   "ffffffff81000400 T _etext\n"
@@ -48,7 +52,8 @@ TEST(parse)
 	CHECK_EQ(pa_kallsyms__load(scratch_path("kallsyms"), &k), 0);
 	CHECK_STR(name_at(k, 0xffffffff81000000, &module, &start), "same");
 	CHECK_STR(module, "[kernel.kallsyms]");
-	CHECK_STR(name_at(k, 0xffffffff810001ff, &module, &start), "two");
+	CHECK_STR(name_at(k, 0xffffffff8100017f, &module, &start), "two");
+	CHECK_STR(name_at(k, 0xffffffff810001ff, &module, &start), "longer");
 	CHECK_STR(name_at(k, 0xffffffff81000210, &module, &start), "weak");
 	CHECK_STR(name_at(k, 0xffffffff81000310, &module, &start), "ifunc");
 	CHECK_STR(name_at(k, 0xffffffff81010400, &module, &start), "_etext");
@@ -135,6 +140,11 @@ static size_t random_text(char *out, uint64_t *addrs)
 	return at;
 }
 
+static size_t random_name_bytes(unsigned i)
+{
+	return (size_t)snprintf(NULL, 0, "f%u_%0*d", i, (int)(i % 60), 0);
+}
+
 /* The same as a search of all. */
 static bool is_right(const struct pa_kallsyms *k, const uint64_t *addrs, uint64_t addr)
 {
@@ -150,11 +160,11 @@ static bool is_right(const struct pa_kallsyms *k, const uint64_t *addrs, uint64_
 	}
 	if (pa_kallsyms__lookup(k, addr, &name, &module, &start, &bytes))
 		return !best || addr - best > 0x10000;
-	/* of the names at one address the first in the text is taken */
+	/* of the names at one address the first of the longest is taken */
 	if (sscanf(name, "f%u_", &number) != 1 || number >= RANDOM_CNT || addrs[number] != best)
 		return false;
-	for (unsigned i = 0; i < number; i++)
-		if (addrs[i] == best)
+	for (unsigned i = 0; i < RANDOM_CNT; i++)
+		if (addrs[i] == best && random_name_bytes(i) + (i < number) > strlen(name))
 			return false;
 	return start == best && bytes == (next == UINT64_MAX ? 0 : next - best) &&
 	       !strcmp(module, number % 7 ? "[kernel.kallsyms]" : "[m]");
