@@ -189,13 +189,18 @@ static struct pa_image_ref ref_of(const struct pa_image *image)
 	return ref;
 }
 
+/* Processes whose mappings have one path and one build-id share an image. Which file names it must
+ * not be the choice of one of them, which may have a root of its own: what is here comes first, as
+ * when a perf.data file is read. */
 static int open_ref(struct pa_symbolizer *s, const struct pa_image_ref *ref, struct pa_file_id *id)
 {
 	bool mismatch = false;
 	struct stat st;
-	int fd = -ENOENT;
+	int fd = s->opts.live ? pa_open_here(&s->opts.search, ref) : -ENOENT;
 
-	if (s->opts.open_image) {
+	if (fd < 0)
+		fd = -ENOENT;
+	if (fd < 0 && s->opts.open_image) {
 		fd = s->opts.open_image(s->opts.ctx, ref);
 		mismatch = fd >= 0 && !pa_build_id_matches(fd, ref);
 		if (mismatch) {

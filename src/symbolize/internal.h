@@ -162,6 +162,9 @@ int pa_open_cached(const struct pa_search *search, const uint8_t *id, size_t byt
 /** Ask the servers for a binary or, if not is_binary, its debug file; once per build-id.
  *  @return descriptor, -ENOENT, -ETIMEDOUT, -errno */
 int pa_debuginfod__open(struct pa_debuginfod *d, const uint8_t *id, size_t bytes, bool is_binary);
+/** Open the file that has the path of ref here, if it has its build-id, too.
+ *  @return descriptor, -ENOENT there is none, or ref has no build-id, -errno */
+int pa_open_here(const struct pa_search *search, const struct pa_image_ref *ref);
 /** The default of pa_symbolizer_opts.open_image. *mismatch: a file was refused for its
  *  build-id. @return descriptor, -ENOENT, -errno */
 int pa_open_image(const struct pa_symbolizer_opts *opts, const struct pa_image_ref *ref,

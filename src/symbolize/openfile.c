@@ -137,6 +137,15 @@ static int open_by_id(const struct pa_search *search, const struct pa_image_ref 
 	return fd;
 }
 
+int pa_open_here(const struct pa_search *search, const struct pa_image_ref *ref)
+{
+	bool unused;
+
+	if (!ref->build_id_bytes || !ref->path || ref->path[0] != '/')
+		return -ENOENT;
+	return accept_image(pa_open_searched(search, ref->path), ref, &unused);
+}
+
 int pa_open_image(const struct pa_symbolizer_opts *opts, const struct pa_image_ref *ref,
 		  bool *mismatch)
 {

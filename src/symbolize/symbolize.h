@@ -77,9 +77,9 @@ struct pa_search {
 
 struct pa_symbolizer_opts {
 	size_t sz;
-	/** Open the file behind ref for reading; may be NULL. @return descriptor, owned by the
-	 *  symbolizer; -ENOENT: it tries map_files of ref->pid, then ref->path where its build-id
-	 *  matches; -errno */
+	/** Open the file behind ref for reading; may be NULL. Asked where ref->path here is not a
+	 *  file with its build-id. @return descriptor, owned by the symbolizer; -ENOENT: it tries
+	 *  map_files of ref->pid, then ref->path where its build-id matches; -errno */
 	int (*open_image)(void *ctx, const struct pa_image_ref *ref);
 	/** One line of warning, without newline; NULL: silent. Said once per cause and image. */
 	void (*warn)(void *ctx, const char *msg);

@@ -503,6 +503,39 @@ TEST(map_files)
 	pa_symbolizer__free(s);
 }
 
+/* A process with a root of its own has another file there, of the same build-id. */
+TEST(forged_build_id)
+{
+	struct pa_symbolizer *s = new_symbolizer(false, true);
+	struct pa_image_ref ref = {.kind = PA_IMAGE_FILE, .pid = getpid(), .map_bytes = 8192};
+	const struct pa_symbol *sym;
+	struct pa_image *image;
+	uint64_t vaddr, offset;
+	struct known_file f;
+	void *map;
+	int fd;
+
+	CHECK(build("true", "-O1 -Wl,--build-id"));
+	CHECK_EQ(run("objcopy --redefine-sym local_two=forged true forged"), 0);
+	fd = open(scratch_path("forged"), O_RDONLY);
+	map = mmap(NULL, 8192, PROT_READ, MAP_PRIVATE, fd, 0);
+	CHECK(map != MAP_FAILED);
+	ref.map_start = (uintptr_t)map;
+	ref.build_id_bytes = (uint8_t)pa_build_id__read_fd(fd, ref.build_id);
+	close(fd);
+	CHECK_EQ(ref.build_id_bytes, 20);
+	ref.path = scratch_path("true");
+	vaddr = address_of(ref.path, "local_two");
+	CHECK(read_known(ref.path, ref.path, &f) && vaddr_to_offset(&f, vaddr, &offset));
+	free(f.syms);
+	CHECK_EQ(pa_symbolizer__image(s, &ref, true, &image), 0);
+	CHECK_EQ(pa_symbolizer__lookup(s, image, offset, &sym), 0);
+	munmap(map, 8192);
+	CHECK(sym);
+	CHECK_STR(sym->name, "local_two");
+	pa_symbolizer__free(s);
+}
+
 TEST(odd_files)
 {
 	static const char *const paths[] = {"/dev/null", "/dev/zero", "/",	    "/nowhere",
