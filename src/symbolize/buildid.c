@@ -15,6 +15,7 @@
 #define PAGE_BYTES 4096
 #define HEADERS_MAX 4096      /* program or section headers that are looked at */
 #define NOTES_MAX_BYTES 65536 /* of one segment or section */
+#define NOTES_ALL_MAX_BYTES (4 * NOTES_MAX_BYTES) /* many headers may claim the same ones */
 
 #if __BYTE_ORDER == __LITTLE_ENDIAN
 #define NATIVE_DATA ELFDATA2LSB
@@ -27,6 +28,7 @@ struct window {
 	int fd;
 	uint64_t offset;
 	size_t bytes;
+	uint64_t notes_left_bytes; /* that may be looked at */
 	uint8_t data[PAGE_BYTES];
 };
 
@@ -90,6 +92,9 @@ static int notes_in_file(struct window *w, uint64_t offset, uint64_t bytes, uint
 	align = align == 8 ? 8 : 4;
 	if (bytes > NOTES_MAX_BYTES)
 		bytes = NOTES_MAX_BYTES;
+	if (bytes > w->notes_left_bytes)
+		bytes = w->notes_left_bytes;
+	w->notes_left_bytes -= bytes;
 	if (offset > INT64_MAX - NOTES_MAX_BYTES)
 		return 0;
 	while (pos < bytes && bytes - pos >= sizeof(Elf64_Nhdr) + 4) {
@@ -176,7 +181,7 @@ static int from_sections(struct window *w, bool is_64, const struct header_table
 
 int pa_build_id__read_fd(int fd, uint8_t id[20])
 {
-	struct window w = {.fd = fd};
+	struct window w = {.fd = fd, .notes_left_bytes = NOTES_ALL_MAX_BYTES};
 	struct header_table segments, sections;
 	unsigned char ident[EI_NIDENT];
 	const void *p;

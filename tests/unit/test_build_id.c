@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Build-ids of real files, as readelf prints them, and of raw notes. */
+#include <elf.h>
 #include <errno.h>
 
 #include "symbolize_fixture.h"
@@ -60,6 +61,38 @@ TEST(kinds_of_files)
 	CHECK_EQ(read_id(scratch_path("a.c"), text), -ENOEXEC);
 	CHECK_EQ(read_id("/dev/null", text), -ENOEXEC);
 	CHECK_EQ(read_id("/", text), -EISDIR);
+}
+
+/* Headers that all claim the same notes: after a while the file has no build-id. */
+TEST(notes_claimed_often)
+{
+	enum { HEADERS = 1000, NOTES = 2048, JUNK = 128 + HEADERS * sizeof(Elf64_Phdr) };
+	static uint8_t file[JUNK + NOTES * 16 + 36];
+	static const uint8_t note[36] = {4, 0, 0, 0, 20, 0, 0, 0, 3, 0, 0, 0, 'G', 'N', 'U', 0, 7};
+	Elf64_Ehdr h = {.e_phoff = 128, .e_phentsize = sizeof(Elf64_Phdr)};
+	static const int cnts[] = {4, HEADERS};
+	char text[64];
+
+	memcpy(h.e_ident, "\177ELF\2\1\1", 7);
+	for (int i = 0; i < NOTES; i++)
+		file[JUNK + i * 16] = 4; /* names of 4 bytes, nothing else */
+	memcpy(file + JUNK + NOTES * 16, note, sizeof(note));
+	for (int i = 0; i < 2; i++) {
+		FILE *out = fopen(scratch_path("often"), "w");
+
+		h.e_phnum = (uint16_t)cnts[i];
+		memcpy(file, &h, sizeof(h));
+		for (int k = 0; k < cnts[i]; k++) {
+			Elf64_Phdr p = {.p_type = PT_NOTE, .p_align = 4};
+
+			p.p_offset = k + 1 < cnts[i] ? JUNK : JUNK + NOTES * 16;
+			p.p_filesz = k + 1 < cnts[i] ? NOTES * 16 : sizeof(note);
+			memcpy(file + 128 + (size_t)k * sizeof(p), &p, sizeof(p));
+		}
+		CHECK(out && fwrite(file, sizeof(file), 1, out) == 1);
+		fclose(out);
+		CHECK_EQ(read_id(scratch_path("often"), text), i ? 0 : 20);
+	}
 }
 
 TEST(notes)
