@@ -227,6 +227,31 @@ static bool place_text(struct finder *f, uint64_t header, struct pa_gopclntab *t
 
 /* ---- the table ------------------------------------------------------------------------- */
 
+/* The trees of inlined calls lie among the read-only data. Without them no more than those calls
+ * is unknown. @return 0, -ENOMEM */
+static int load_inlines(const struct finder *f, struct pa_gopclntab *t)
+{
+	uint64_t reach = pa_gopclntab__inlines_reach(t), left;
+	struct pa_elf_section s = {.type = SHT_PROGBITS};
+	int err;
+
+	for (size_t i = 0; reach && i < f->e->segment_cnt; i++) {
+		const struct pa_elf_segment *p = &f->e->segments[i];
+
+		if (p->type != PT_LOAD || t->inline_base < p->vaddr ||
+		    t->inline_base - p->vaddr >= p->filesz)
+			continue;
+		left = p->filesz - (t->inline_base - p->vaddr);
+		s.offset = p->offset + (t->inline_base - p->vaddr);
+		s.bytes = reach < left ? reach : left;
+		err = pa_elf__load(f->e, &s, PA_GOPCLNTAB_MAX_BYTES, (void **)&t->inlines);
+		if (!err)
+			t->inlines_bytes = s.bytes;
+		return err == -ENOMEM ? err : 0;
+	}
+	return 0;
+}
+
 static int load_at(struct finder *f, uint64_t offset, uint64_t vaddr, uint64_t bytes,
 		   struct pa_gopclntab **out)
 {
@@ -245,6 +270,11 @@ static int load_at(struct finder *f, uint64_t offset, uint64_t vaddr, uint64_t b
 		pa_gopclntab__free(*out);
 		*out = NULL;
 		err = -EBADMSG;
+	}
+	if (!err && load_inlines(f, *out)) {
+		pa_gopclntab__free(*out);
+		*out = NULL;
+		err = -ENOMEM;
 	}
 	return err;
 }

@@ -23,25 +23,34 @@ enum {
 	FUNC_PCDATA_CNT = 6,
 	FUNC_UNIT = 7,	     /* 1.16 */
 	FUNC_START_LINE = 8, /* 1.20 */
-	FUNC_PCDATA = 10,    /* 1.20: after the word of funcID, flag and funcdata count */
+	FUNC_KIND = 9,	     /* 1.20: funcID, flag, a byte, count of funcdata */
+	FUNC_PCDATA = 10,    /* 1.20: of each table its place; then of each funcdata */
 };
-enum { PCDATA_INLINE = 2 };
+enum { PCDATA_INLINE = 2, FUNCDATA_INLINE = 3 };
+
+/* A call that was inlined, in a tree of 1.20: a word of its kind, then these. */
+enum { CALL_NAME = 1, CALL_PARENT_PC = 2, CALL_START_LINE = 3, CALL_WORDS = 4 };
 
 struct func {
 	uint64_t start, end;
 	uint64_t words; /* place of word 0 in data */
 };
 
-static bool get(const struct pa_gopclntab *t, uint64_t at, unsigned width, uint64_t *out)
+static uint64_t number(const struct pa_gopclntab *t, const uint8_t *p, unsigned width)
 {
 	uint64_t value = 0;
 
+	for (unsigned i = 0; i < width; i++)
+		value |= (uint64_t)p[i] << 8 * (t->big_endian ? width - 1 - i : i);
+	return value;
+}
+
+static bool get(const struct pa_gopclntab *t, uint64_t at, unsigned width, uint64_t *out)
+{
 	*out = 0;
 	if (at > t->bytes || width > t->bytes - at)
 		return false;
-	for (unsigned i = 0; i < width; i++)
-		value |= (uint64_t)t->data[at + i] << 8 * (t->big_endian ? width - 1 - i : i);
-	*out = value;
+	*out = number(t, t->data + at, width);
 	return true;
 }
 
@@ -176,12 +185,13 @@ void pa_gopclntab__free(struct pa_gopclntab *t)
 	if (!t)
 		return;
 	free(t->data);
+	free(t->inlines);
 	free(t);
 }
 
 size_t pa_gopclntab__memory_bytes(const struct pa_gopclntab *t)
 {
-	return t ? sizeof(*t) + t->bytes : 0;
+	return t ? sizeof(*t) + t->bytes + t->inlines_bytes : 0;
 }
 
 /* ---- functions ------------------------------------------------------------------------- */
@@ -404,6 +414,82 @@ int pa_gopclntab__line(const struct pa_gopclntab *t, uint64_t vaddr, const char 
 	*line = line_at(t, &f, vaddr);
 	*start_line = start_line_of(t, &f);
 	return 0;
+}
+
+/* ---- inlined calls --------------------------------------------------------------------- */
+
+/* Place of a function's tree from inline_base on. */
+static bool get_tree(const struct pa_gopclntab *t, const struct func *f, uint32_t *at)
+{
+	uint32_t pcdata_cnt;
+	uint64_t funcdata_cnt;
+
+	return get_word(t, f, FUNC_PCDATA_CNT, &pcdata_cnt) && pcdata_cnt > PCDATA_INLINE &&
+	       pcdata_cnt < UINT16_MAX && get(t, f->words + 4 * FUNC_KIND + 3, 1, &funcdata_cnt) &&
+	       funcdata_cnt > FUNCDATA_INLINE &&
+	       get_word(t, f, FUNC_PCDATA + pcdata_cnt + FUNCDATA_INLINE, at) && *at != UINT32_MAX;
+}
+
+uint64_t pa_gopclntab__inlines_reach(const struct pa_gopclntab *t)
+{
+	uint64_t reach = 0;
+	struct func f;
+	uint32_t at;
+
+	for (size_t i = 0; t->inline_base && i < t->func_cnt; i++)
+		if (get_func(t, i, &f) && get_tree(t, &f, &at) &&
+		    reach < (uint64_t)at + PA_GO_TREE_MAX_BYTES)
+			reach = (uint64_t)at + PA_GO_TREE_MAX_BYTES;
+	return reach;
+}
+
+/* The call that an address is in. *parent_pc is where it was.
+ * @return false: in none, or it makes no sense */
+static bool get_call(const struct pa_gopclntab *t, const struct func *f, uint64_t vaddr,
+		     struct pa_go_line *line, uint64_t *parent_pc)
+{
+	uint32_t tree, index, name, words[CALL_WORDS];
+	uint64_t at;
+
+	if (!t->inlines || !value_at(t, f, FUNC_PCDATA + PCDATA_INLINE, vaddr, &index) ||
+	    index > INT32_MAX || !get_tree(t, f, &tree))
+		return false;
+	at = tree + (uint64_t)index * sizeof(words);
+	if (at > t->inlines_bytes || sizeof(words) > t->inlines_bytes - at)
+		return false;
+	for (unsigned i = 0; i < CALL_WORDS; i++)
+		words[i] = (uint32_t)number(t, t->inlines + at + 4ull * i, 4);
+	name = words[CALL_NAME];
+	if (name >= t->names_bytes || !t->data[t->names + name] ||
+	    (name && t->data[t->names + name - 1]) || words[CALL_PARENT_PC] >= f->end - f->start)
+		return false;
+	line->name = (const char *)t->data + t->names + name;
+	line->start_line = words[CALL_START_LINE] <= INT32_MAX ? words[CALL_START_LINE] : 0;
+	*parent_pc = f->start + words[CALL_PARENT_PC];
+	return true;
+}
+
+size_t pa_gopclntab__lines(const struct pa_gopclntab *t, uint64_t vaddr,
+			   struct pa_go_line lines[PA_GO_LINES_MAX])
+{
+	size_t cnt = 0;
+	bool is_call;
+
+	do {
+		struct pa_go_line *line = &lines[cnt];
+		uint64_t parent_pc;
+		struct func f;
+
+		if (pa_gopclntab__line(t, vaddr, &line->name, &line->file, &line->line,
+				       &line->start_line) ||
+		    !find_func(t, vaddr, &f))
+			return 0;
+		is_call = cnt + 1 < PA_GO_LINES_MAX && get_call(t, &f, vaddr, line, &parent_pc);
+		if (is_call)
+			vaddr = parent_pc;
+		cnt++;
+	} while (is_call);
+	return cnt;
 }
 
 int pa_gopclntab__decl(const struct pa_gopclntab *t, uint64_t vaddr, const char **file,

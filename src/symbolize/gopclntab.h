@@ -32,8 +32,14 @@ struct pa_gopclntab {
 	size_t func_cnt, file_cnt;
 	size_t functab, funcs, names, cutab, files, pctab; /* places in data */
 	size_t names_bytes;
-	uint64_t inline_base; /* go:func.*, 0 unknown */
+	uint64_t inline_base; /* address of go:func.*, 0 unknown */
+	uint8_t *inlines;     /* what begins there: the trees of inlined calls; NULL unknown */
+	size_t inlines_bytes;
 };
+
+#define PA_GO_LINES_MAX 64
+/* Behind the last tree's beginning: 4,096 calls. */
+#define PA_GO_TREE_MAX_BYTES 65536
 
 /** One function of those that are inlined at an address, or the outermost. Borrowed. */
 struct pa_go_line {
@@ -58,6 +64,12 @@ int pa_gopclntab__add(const struct pa_gopclntab *t, struct pa_symbuild *b);
  *  @return 0, -ENOENT no function holds vaddr */
 int pa_gopclntab__line(const struct pa_gopclntab *t, uint64_t vaddr, const char **name,
 		       const char **file, uint32_t *line, uint32_t *start_line);
+/** How far the trees of inlined calls may reach from inline_base on; 0 there are none. */
+uint64_t pa_gopclntab__inlines_reach(const struct pa_gopclntab *t);
+/** All functions at an address, the innermost first; the last is the linker's.
+ *  @return how many, 0 no function holds vaddr */
+size_t pa_gopclntab__lines(const struct pa_gopclntab *t, uint64_t vaddr,
+			   struct pa_go_line lines[PA_GO_LINES_MAX]);
 /** Where the function that holds vaddr begins in its source. @return 0, -ENOENT */
 int pa_gopclntab__decl(const struct pa_gopclntab *t, uint64_t vaddr, const char **file,
 		       uint32_t *line);

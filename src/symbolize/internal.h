@@ -375,7 +375,7 @@ struct pa_symbolizer {
 	uint64_t table_bytes;
 	size_t held_cnt, held_max;
 	struct pa_symbolizer_stats stats;
-	struct pa_line go_line; /* of the last question */
+	struct pa_line *go_lines; /* of the last question */
 };
 
 void pa_warn(struct pa_symbolizer *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -44,6 +44,7 @@ void pa_symbolizer__free(struct pa_symbolizer *s)
 		pa_image__destroy(s, image);
 	}
 	pa_objects__free(s);
+	free(s->go_lines);
 	pa_table__free(&s->table);
 	pa_kallsyms__free(s->kallsyms);
 	pa_pool__free(&s->arena);
@@ -520,21 +521,37 @@ int pa_symbolizer__lookup(struct pa_symbolizer *s, struct pa_image *image, uint6
 	return err;
 }
 
-/* The function that holds the code is called as its symbol is, which DWARF may not know. */
-/* Lines of a Go program without DWARF. Its table doesn't tell inlined functions apart. */
-static void find_go_line(struct pa_symbolizer *s, const struct pa_object *o, uint64_t vaddr,
-			 const struct pa_symbol *sym, const struct pa_line **lines, size_t *cnt)
+/* Lines of a Go program without DWARF. */
+static int find_go_lines(struct pa_symbolizer *s, const struct pa_object *o, uint64_t vaddr,
+			 struct pa_line **lines, size_t *cnt)
 {
-	struct pa_line *line = &s->go_line;
+	struct pa_go_line found[PA_GO_LINES_MAX];
+	size_t n;
 
-	if (!sym || !o->syms->go ||
-	    pa_gopclntab__line(o->syms->go, vaddr, &line->name, &line->file, &line->line,
-			       &line->start_line))
-		return;
-	line->name = sym->name;
-	line->system_name = sym->system_name;
-	*lines = line;
-	*cnt = 1;
+	if (!o->syms->go)
+		return 0;
+	if (!s->go_lines)
+		s->go_lines = calloc(PA_GO_LINES_MAX, sizeof(*s->go_lines));
+	if (!s->go_lines)
+		return -ENOMEM;
+	n = pa_gopclntab__lines(o->syms->go, vaddr, found);
+	if (n && !s->opts.inlines) {
+		/* the function, at the line of the address */
+		found[0].name = found[n - 1].name;
+		found[0].start_line = found[n - 1].start_line;
+		n = 1;
+	}
+	for (size_t i = 0; i < n; i++)
+		s->go_lines[i] = (struct pa_line){
+			.name = found[i].name,
+			.system_name = found[i].name,
+			.file = found[i].file,
+			.line = found[i].line,
+			.start_line = found[i].start_line,
+		};
+	*lines = s->go_lines;
+	*cnt = n;
+	return 0;
 }
 
 int pa_symbolizer__lines(struct pa_symbolizer *s, struct pa_image *image, uint64_t addr,
@@ -555,15 +572,15 @@ int pa_symbolizer__lines(struct pa_symbolizer *s, struct pa_image *image, uint64
 	if (err || !image->object || !image->object->syms ||
 	    pa_elfsyms__vaddr(image->object->syms, addr, &vaddr))
 		return err;
-	if (!image->object->dwarf) {
-		find_go_line(s, image->object, vaddr, sym, lines, cnt);
-		return 0;
-	}
-	err = pa_dwarf__lines(image->object->dwarf, vaddr, &found, cnt);
+	if (image->object->dwarf)
+		err = pa_dwarf__lines(image->object->dwarf, vaddr, &found, cnt);
+	else
+		err = find_go_lines(s, image->object, vaddr, &found, cnt);
 	if (err || !*cnt) {
 		*cnt = 0;
 		return err;
 	}
+	/* The function that holds the code is called as its symbol is, which DWARF may not know. */
 	outer = &found[*cnt - 1];
 	if (sym) {
 		outer->name = sym->name;

@@ -10,10 +10,12 @@ enum { ADDRESSES = 64 };
 
 static void use(const struct pa_gopclntab *t)
 {
+	struct pa_go_line lines[PA_GO_LINES_MAX];
 	const char *name, *file;
 	struct pa_symbuild b = {0};
 	uint64_t start, end;
 	uint32_t line, start_line;
+	size_t cnt;
 
 	pa_gopclntab__range(t, &start, &end);
 	for (uint64_t i = 0; i < ADDRESSES; i++) {
@@ -25,6 +27,11 @@ static void use(const struct pa_gopclntab *t)
 		}
 		if (!pa_gopclntab__decl(t, vaddr, &file, &line))
 			fuzz_touch_string(file);
+		cnt = pa_gopclntab__lines(t, vaddr, lines);
+		for (size_t k = 0; k < cnt; k++) {
+			fuzz_touch_string(lines[k].name);
+			fuzz_touch_string(lines[k].file);
+		}
 	}
 	pa_gopclntab__add(t, &b);
 	free(b.raw);
@@ -47,6 +54,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	memcpy(copy, data, bytes);
 	copy[bytes] = '\0';
 	if (!pa_gopclntab__parse(copy, bytes, &t)) {
+		/* trees of inlined calls anywhere in it */
+		t->inlines = malloc(bytes);
+		FUZZ_ASSERT(t->inlines);
+		memcpy(t->inlines, data, bytes);
+		t->inlines_bytes = bytes;
 		use(t);
 		pa_gopclntab__free(t);
 	}

@@ -318,6 +318,69 @@ TEST(symbolizer)
 	free(f.syms);
 }
 
+/* The names at an address, the innermost first. */
+static void names_at(struct pa_symbolizer *s, struct pa_image *image, uint64_t offset, char *out,
+		     size_t bytes)
+{
+	const struct pa_line *lines;
+	size_t cnt, at = 0;
+
+	*out = '\0';
+	if (pa_symbolizer__lines(s, image, offset, &lines, &cnt))
+		return;
+	for (size_t i = 0; i < cnt && at < bytes; i++) {
+		const char *name = lines[i].system_name, *abi = strstr(name, ".abi0");
+
+		at += (size_t)snprintf(out + at, bytes - at, "%.*s %u\n",
+				       abi ? (int)(abi - name) : (int)strlen(name), name,
+				       lines[i].line);
+	}
+}
+
+/* What a stripped program knows of inlined calls is what DWARF tells of the whole one. */
+TEST(inlined_calls)
+{
+	struct pa_symbolizer_opts opts = {.sz = sizeof(opts), .lines = true, .inlines = true};
+	static const char *const programs[] = {"whole", "whole.s"};
+	struct pa_image *images[2];
+	struct pa_symbolizer *s;
+	struct known_file f = {0};
+	size_t cnt = 0, nested_cnt = 0, other_cnt = 0;
+
+	if (!has_go() || run("test \"$(go env GOVERSION | cut -d. -f2)\" -ge 20"))
+		return;
+	CHECK(build_go("whole", program_go, ""));
+	CHECK(build_go("whole.s", program_go, "-ldflags='-s -w'"));
+	CHECK(read_names("whole", &f));
+	CHECK_EQ(pa_symbolizer__new(&opts, &s), 0);
+	for (int i = 0; i < 2; i++) {
+		struct pa_image_ref ref = {.kind = PA_IMAGE_FILE,
+					   .path = scratch_path(programs[i])};
+
+		CHECK_EQ(pa_symbolizer__image(s, &ref, false, &images[i]), 0);
+	}
+	for (size_t i = 0; i < f.cnt; i++) {
+		for (uint64_t at = 0; at < f.syms[i].bytes; at += 1 + f.syms[i].bytes / 8) {
+			uint64_t offset = f.syms[i].addr + at - 0x400000;
+			char whole[8192], stripped[8192];
+
+			names_at(s, images[0], offset, whole, sizeof(whole));
+			names_at(s, images[1], offset, stripped, sizeof(stripped));
+			if (!*whole || strstr(whole, " 0\n")) /* made by the compiler */
+				continue;
+			cnt++;
+			nested_cnt += strchr(whole, '\n')[1] != '\0';
+			if (strcmp(whole, stripped) && other_cnt++ < 5)
+				fprintf(stderr, "%s+%#llx:\n%s---\n%s\n", f.syms[i].name,
+					(unsigned long long)at, whole, stripped);
+		}
+	}
+	free(f.syms);
+	pa_symbolizer__free(s);
+	CHECK(nested_cnt > 500);
+	CHECK(other_cnt < cnt / 1000); /* "·" is "." in DWARF */
+}
+
 /* ---- tables made by hand: two functions in two files ---------------------------------------- */
 
 struct maker {
