@@ -145,13 +145,28 @@ uint64_t pa_session__sideband_time(const struct pa_session *s, const struct perf
 	return pd_sample_id__parse(s->opts.events, hdr, &id) ? 0 : id.time;
 }
 
-/* Kernel text and modules are one image; all that its records can add is the build-id. */
+/* A module: its functions may have to be looked for in its file. */
+static int feed_module(struct pa_session *s, const struct pd_mmap *m)
+{
+	struct pa_kmodule_ref ref = {m->filename, m->start, m->bytes, m->build_id,
+				     m->build_id_bytes};
+
+	if (!s->opts.symbolizer)
+		return 0;
+	if (!ref.build_id_bytes)
+		ref.build_id_bytes = pa_session_images__listed(s, m->filename, &ref.build_id);
+	return pa_symbolizer__add_module(s->opts.symbolizer, &ref);
+}
+
+/* Kernel text and modules are one image; its records tell its build-id and where modules are. */
 static int feed_kernel_map(struct pa_session *s, const struct pd_mmap *m)
 {
 	uint32_t i = pa_session_images__kernel(s);
 
 	if (i == PA_NONE)
 		return -ENOMEM;
+	if (m->filename[0] == '/')
+		return feed_module(s, m);
 	/* perf names the map after its first symbol, whose address is pgoff */
 	if (!s->kernel_text && (!strcmp(m->filename, "[kernel.kallsyms]_text") ||
 				!strcmp(m->filename, "[kernel.kallsyms]_stext")))

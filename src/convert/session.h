@@ -101,6 +101,9 @@ uint32_t pa_session_images__kernel(struct pa_session *s);
 int pa_session_images__late_build_ids(struct pa_session *s);
 /** Note a build-id that the file lists for a name. @return 0, -ENOMEM */
 int pa_session_images__name_build_id(struct pa_session *s, const struct pd_build_id *id);
+/** The build-id that the file lists for a name, as far as it was read.
+ *  @param id  borrowed. @return its length, 0 unknown */
+uint8_t pa_session_images__listed(struct pa_session *s, const char *name, const uint8_t **id);
 /** Note that piece of image i was hit, once. In a live capture the image is opened now, while pid
  *  lives. @return 0, -ENOMEM */
 int pa_session_images__hit(struct pa_session *s, uint32_t i, uint32_t pid,

@@ -134,6 +134,17 @@ int pa_session_images__name_build_id(struct pa_session *s, const struct pd_build
 	return 0;
 }
 
+uint8_t pa_session_images__listed(struct pa_session *s, const char *name, const uint8_t **id)
+{
+	uint32_t path = pa_strings__intern(&s->procs.strings, name, strlen(name));
+	const struct pa_named_build_id *named = path == PA_NONE ? NULL : find_build_id(s, path);
+
+	if (!named)
+		return 0;
+	*id = named->id;
+	return named->bytes;
+}
+
 static void set_build_id(struct pa_session_image *img, const uint8_t *id, size_t bytes)
 {
 	if (!bytes || bytes > sizeof(img->build_id))

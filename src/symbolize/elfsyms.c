@@ -86,6 +86,11 @@ static int add_symbol(struct pa_symbuild *b, const struct pa_elf *e, const Elf64
 		return 0;
 	if (e->machine == EM_ARM && !raw.notype)
 		raw.addr &= ~1ull;
+	if (e->type == ET_REL) { /* addresses are relative to the section */
+		if (!section || section->addr == PA_SECTION_NOWHERE)
+			return 0;
+		raw.addr += section->addr;
+	}
 	raw.limit = UINT64_MAX;
 	if (section && section->addr <= UINT64_MAX - section->bytes)
 		raw.limit = section->addr + section->bytes;

@@ -308,6 +308,34 @@ int pa_vmlinux__load_path(const char *path, uint64_t kernel_text, struct pa_kall
 int pa_vmlinux__find(const struct pa_search *search, const uint8_t *id, size_t bytes,
 		     uint64_t kernel_text, struct pa_kallsyms **out);
 
+/* ---- kmodule.c: modules of the kernel of another boot --------------------------------------- */
+
+/* Address of a section that has no place: its symbols are left out. */
+#define PA_SECTION_NOWHERE UINT64_MAX
+
+/** Zero-initialized is empty. */
+struct pa_kmodules {
+	struct pa_kmodule *mods;
+	size_t cnt, cap;
+	bool is_sorted;
+};
+
+struct pa_kmodule_symbol {
+	const char *name, *module;
+	uint64_t start, bytes;
+	struct pa_symnode **made; /* place for what is made of it */
+	const char *stale_path;	  /* a file that was refused for its build-id just now, or NULL */
+};
+
+/** Note where a module was. What is not the path of a .ko file is passed over.
+ *  @return 0, -ENOMEM */
+int pa_kmodules__add(struct pa_kmodules *k, const struct pa_kmodule_ref *ref);
+void pa_kmodules__free(struct pa_kmodules *k);
+/** The function of a module that holds addr; the module's file is read at its first address.
+ *  @return 0, -ENOENT (out->stale_path may be set), -ENOMEM */
+int pa_kmodules__find(struct pa_kmodules *k, const struct pa_search *search, uint64_t addr,
+		      struct pa_kmodule_symbol *out);
+
 /* ---- symbolizer.c, image.c, saved.c ---------------------------------------------------------- */
 
 struct pa_file_id {
@@ -369,6 +397,7 @@ struct pa_symbolizer {
 	struct pa_image *images;
 	struct pa_object *objects;
 	struct pa_kallsyms *kallsyms;
+	struct pa_kmodules modules;
 	bool kallsyms_tried, kallsyms_reloaded;
 	bool has_saved;	      /* images with saved symbols */
 	uint64_t kernel_text; /* where the data's kernel was; 0 unknown */

@@ -150,6 +150,16 @@ int pa_symbolizer__set_jitdump(struct pa_symbolizer *s, pid_t pid, uint64_t star
  *  @param kernel_text  address of the kernel's _text or _stext then; 0 unknown. Another one now
  *                      means another boot: then kallsyms is not used; before the first lookup */
 void pa_symbolizer__set_origin(struct pa_symbolizer *s, bool live, uint64_t kernel_text);
+/** Where a module of the data's kernel was. Strings are borrowed for the call. */
+struct pa_kmodule_ref {
+	const char *path; /* of its .ko file, as in the MMAP record */
+	uint64_t start, bytes;
+	const uint8_t *build_id;
+	uint8_t build_id_bytes; /* 0: unknown */
+};
+/** A module's functions are looked for in its file where the kernel's symbols have none.
+ *  @return 0 (also when ref is no module), -ENOMEM */
+int pa_symbolizer__add_module(struct pa_symbolizer *s, const struct pa_kmodule_ref *ref);
 /** Encode the symbols that were found for images that can't be looked up again (kernel, JIT,
  *  vdso; deleted and memfd files) as a PD_BLOB_SYMBOLS chunk (layout in docs/perfdata.md).
  *  @param out  allocated, free it; NULL with *bytes 0 when there are none

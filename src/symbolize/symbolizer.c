@@ -47,6 +47,7 @@ void pa_symbolizer__free(struct pa_symbolizer *s)
 	free(s->go_lines);
 	pa_table__free(&s->table);
 	pa_kallsyms__free(s->kallsyms);
+	pa_kmodules__free(&s->modules);
 	pa_pool__free(&s->arena);
 	free(s);
 }
@@ -314,25 +315,43 @@ static int reload_kernel(struct pa_symbolizer *s, struct pa_image *image)
 	return 0;
 }
 
-static int make_kernel(struct pa_symbolizer *s, struct pa_image *image, size_t i)
+static int make_kernel(struct pa_symbolizer *s, struct pa_image *image,
+		       const struct pa_kmodule_symbol *sym)
 {
-	const char *name, *module;
-	uint64_t start, bytes;
-	struct pa_symnode *n;
+	const char *name = pa_pool__strndup(&s->arena, sym->name, strlen(sym->name));
+	const char *module = pa_pool__strndup(&s->arena, sym->module, strlen(sym->module));
+	struct pa_symnode *n = name && module ? new_node(s, name, &image->list) : NULL;
 
-	pa_kallsyms__entry(s->kallsyms, i, &name, &module, &start, &bytes);
-	name = pa_pool__strndup(&s->arena, name, strlen(name));
-	module = pa_pool__strndup(&s->arena, module, strlen(module));
-	if (!name || !module)
-		return -ENOMEM;
-	n = new_node(s, name, &image->list);
 	if (!n)
 		return -ENOMEM;
 	n->sym.module = module;
-	n->sym.start = n->key = start;
-	n->sym.bytes = bytes;
-	image->made[i] = n;
+	n->sym.start = n->key = sym->start;
+	n->sym.bytes = sym->bytes;
+	*sym->made = n;
 	return demangle(s, n); /* Rust, in newer kernels */
+}
+
+int pa_symbolizer__add_module(struct pa_symbolizer *s, const struct pa_kmodule_ref *ref)
+{
+	return pa_kmodules__add(&s->modules, ref);
+}
+
+static int lookup_module(struct pa_symbolizer *s, struct pa_image *image, uint64_t addr,
+			 const struct pa_symbol **out)
+{
+	struct pa_kmodule_symbol sym;
+	int err = pa_kmodules__find(&s->modules, &s->opts.search, addr, &sym);
+
+	if (sym.stale_path)
+		pa_warn(s, "%s: another module now: its build-id differs from the one recorded",
+			sym.stale_path);
+	if (err)
+		return err == -ENOMEM ? err : 0;
+	if (!*sym.made)
+		err = make_kernel(s, image, &sym);
+	if (!err)
+		*out = &(*sym.made)->sym;
+	return err;
 }
 
 static int lookup_kernel(struct pa_symbolizer *s, struct pa_image *image, uint64_t addr,
@@ -342,8 +361,10 @@ static int lookup_kernel(struct pa_symbolizer *s, struct pa_image *image, uint64
 	int err = 0;
 
 	err = load_kernel(s, image);
-	if (err || !s->kallsyms)
+	if (err)
 		return err;
+	if (!s->kallsyms)
+		return lookup_module(s, image, addr, out);
 	i = pa_kallsyms__find(s->kallsyms, addr);
 	if (i < 0 && s->kallsyms->cached && !s->kallsyms_reloaded) {
 		err = reload_kernel(s, image);
@@ -352,10 +373,15 @@ static int lookup_kernel(struct pa_symbolizer *s, struct pa_image *image, uint64
 		i = pa_kallsyms__find(s->kallsyms, addr);
 	}
 	if (i < 0)
-		return 0;
+		return lookup_module(s, image, addr, out);
 	err = fit_made(image, s->kallsyms->cnt);
-	if (!err && !image->made[i])
-		err = make_kernel(s, image, (size_t)i);
+	if (!err && !image->made[i]) {
+		struct pa_kmodule_symbol sym = {.made = &image->made[i]};
+
+		pa_kallsyms__entry(s->kallsyms, (size_t)i, &sym.name, &sym.module, &sym.start,
+				   &sym.bytes);
+		err = make_kernel(s, image, &sym);
+	}
 	if (!err)
 		*out = &image->made[i]->sym;
 	return err;

@@ -285,3 +285,86 @@ def test_kernel_by_build_id(tool, make, vmlinux, tmp_path, name):
                                   f"{KERNEL_TEXT + 0x200:x} T outer\n")
     result = fold(tool, data, "--buildid-dir", tmp_path / "cache").ok()
     assert (result.out, result.err) == ("app;outer;inner 1\n", "")
+
+
+MODULE = 0xffffffffc0400000
+
+
+@pytest.fixture
+def module(tmp_path):
+    """A kernel module, whose code sections the kernel puts together: .text, .text.cold at 0x140."""
+    source = tmp_path / "ext9-fs.s"
+    source.write_text(
+        '.section .init.text,"ax"\n.fill 0x30,1,0x90\n'
+        '.text\n.type plain,@function\nplain:\n.fill 0x123,1,0x90\n.size plain,.-plain\n'
+        '.section .text.cold,"ax"\n.p2align 6\n.globl rare\n.type rare,@function\nrare:\n'
+        '.fill 0x40,1,0x90\n.size rare,.-rare\n')
+    out = tmp_path / "ext9-fs.ko"
+    subprocess.run(["gcc", "-nostdlib", "-r", "-Wl,--build-id=sha1", "-o", out, source], check=True)
+    return out
+
+
+def module_data(make, folder, build_id=b""):
+    """Two functions of a module of a kernel that is not this one, and what is in neither."""
+    body = make.struct.pack("<iIQQQ", -1, 0, MODULE, 0x1000, 0)
+    body += (make.struct.pack("<B3x", 20) + build_id if build_id else bytes(24))
+    body += make.struct.pack("<II", 5, 2)
+    body += make.pad8(b"/lib/modules/9.9/kernel/fs/ext9-fs.ko\0")
+    records = [make.comm(7, 7, "app", 1),
+               make.record(10, 1 | (0x4000 if build_id else 0), body + make.trailer(0, 0, 2)),
+               make.sample(7, 7, 3, [make.KERNEL, MODULE + 0x142, MODULE + 0x123,
+                                     MODULE + 0x800])]
+    data = folder / "perf.data"
+    data.write_bytes(make.perf_data(records, [make.attr(make.SOFTWARE, make.CPU_CLOCK, 99)]))
+    return type("Data", (), {"data": data})
+
+
+def id_of(path):
+    notes = subprocess.run(["readelf", "-n", path], capture_output=True, text=True).stdout
+    return re.search(r"Build ID: ([0-9a-f]{40})", notes)[1]
+
+
+@pytest.mark.parametrize("packer", [None, "xz", "zstd", "gzip"])
+def test_module_of_another_kernel(tool, make, module, tmp_path, packer):
+    data = module_data(make, tmp_path, bytes.fromhex(id_of(module)))
+    if packer and not shutil.which(packer):
+        pytest.skip(f"{packer} is missing")
+    if packer:
+        packed = subprocess.run([packer, "-c", module], capture_output=True, check=True).stdout
+        module.write_bytes(packed)
+    place(tmp_path / "root/lib/modules/9.9/kernel/fs/ext9-fs.ko", module)
+    result = fold(tool, data, "--symfs", tmp_path / "root").ok()
+    assert result.out == "app;[[kernel.kallsyms]];plain;rare 1\n"
+    result = fold(tool, data, "--symfs", tmp_path / "root", "--annotate").ok()
+    assert "plain_[k];rare_[k]" in result.out
+
+
+def test_module_by_build_id(tool, make, module, tmp_path):
+    name = id_of(module)
+    data = module_data(make, tmp_path, bytes.fromhex(name))
+    place(tmp_path / "cache" / ".build-id" / name[:2] / name[2:] / "elf", module)
+    result = fold(tool, data, "--buildid-dir", tmp_path / "cache").ok()
+    assert result.out == "app;[[kernel.kallsyms]];plain;rare 1\n"
+
+
+def test_another_module_is_refused(tool, make, module, tmp_path):
+    data = module_data(make, tmp_path, bytes(range(20)))
+    place(tmp_path / "root/lib/modules/9.9/kernel/fs/ext9-fs.ko", module)
+    result = fold(tool, data, "--symfs", tmp_path / "root").ok()
+    assert "rare" not in result.out and result.err.count("another module now") == 1
+
+
+def test_damaged_modules(tool, make, module, tmp_path):
+    """Cut and flipped at many places: names are lost, nothing else."""
+    good = module.read_bytes()
+    data = module_data(make, tmp_path)
+    path = tmp_path / "root/lib/modules/9.9/kernel/fs/ext9-fs.ko"
+    place(path, module)
+    packed = subprocess.run(["xz", "-c", module], capture_output=True, check=True).stdout
+    for image in (good, packed):
+        for i in range(0, len(image), len(image) // 12):
+            bad = bytearray(image)
+            bad[i] ^= 0xff
+            for damaged in (image[:i], bytes(bad)):
+                path.write_bytes(damaged)
+                fold(tool, data, "--symfs", tmp_path / "root").ok()
