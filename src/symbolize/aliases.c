@@ -13,12 +13,14 @@
 #include "symbolize/internal.h"
 
 #define NAME_CMP_BYTES 1024 /* how much of a name is looked at */
-#define DEMANGLED_MAX 65536 /* names of one table, at some microseconds each */
+/* Of one table, names and what they say; a microsecond makes some 50. */
+#define DEMANGLED_MAX_BYTES (16u << 20)
+#define DEMANGLED_NOT_BYTES 4096 /* what a name counts that says too much or nothing */
 #define UNDERSCORES_MAX 31u
 
 struct chooser {
 	struct pa_symbuild *b;
-	unsigned demangled_cnt;
+	size_t demangled_bytes;
 };
 
 uint16_t pa_aliases__rank(unsigned bind, bool notype, bool sized)
@@ -48,9 +50,10 @@ static uint32_t rank_of_name(struct chooser *c, const char *raw)
 	unsigned underscores = 0;
 	uint32_t bytes;
 
-	if (is_mangled && c->demangled_cnt < DEMANGLED_MAX) {
-		c->demangled_cnt++;
+	if (is_mangled && c->demangled_bytes < DEMANGLED_MAX_BYTES) {
 		readable = pa_demangle(raw);
+		c->demangled_bytes += strnlen(raw, NAME_CMP_BYTES) +
+				      (readable ? strlen(readable) : DEMANGLED_NOT_BYTES);
 	}
 	if (readable)
 		raw = readable;
