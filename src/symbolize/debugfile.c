@@ -179,6 +179,9 @@ int pa_debugfile__open(const struct pa_elf *e, const char *path, const struct pa
 		fd = open_by_build_id(id, (size_t)n, search);
 	if (fd == -ENOENT)
 		fd = open_by_link(e, path, search);
+	/* perf may have kept the binary before it was stripped */
+	if (fd == -ENOENT && n > 0)
+		fd = accept_id(pa_open_cached(search, id, (size_t)n, "elf"), id, (size_t)n);
 	return fd;
 }
 

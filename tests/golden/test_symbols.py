@@ -126,6 +126,14 @@ def test_perf_cache(tool, program, tmp_path, layout):
     assert fold(tool, program, HOME=str(tmp_path)).ok().out == "app;leaf 1\n"
 
 
+def test_perf_cache_of_the_binary_before_it_was_stripped(tool, program, tmp_path):
+    place(tmp_path / "root" / "nowhere" / "app", program.stripped)
+    place(tmp_path / "cache" / ".build-id" / program.id[:2] / program.id[2:] / "elf",
+          program.whole)
+    args = ["--symfs", tmp_path / "root", "--buildid-dir", tmp_path / "cache"]
+    assert fold(tool, program, *args).ok().out == "app;leaf 1\n"
+
+
 def test_perf_cache_of_another_file(tool, program, tmp_path):
     place(tmp_path / ".debug" / ".build-id" / program.id[:2] / program.id[2:] / "elf", "/bin/true")
     assert fold(tool, program, HOME=str(tmp_path)).ok().out == "app;[app] 1\n"
