@@ -98,7 +98,7 @@ static int id_reserve(struct pd_events *t, size_t more_cnt)
 	return 0;
 }
 
-int pd_events_by_id(const struct pd_events *t, __u64 id)
+int pd_events__by_id(const struct pd_events *t, __u64 id)
 {
 	/* Records that perf itself makes have the id 0 and belong to the first event. */
 	if (t->cnt == 1 || (t->cnt && (!id || !t->id_cnt)))
@@ -118,7 +118,7 @@ int pd_events_of_sample(const struct pd_events *t, const __u64 *words, size_t wo
 		return (int)t->cnt - 1;
 	if ((size_t)t->id_word >= word_cnt)
 		return -1;
-	return pd_events_by_id(t, words[t->id_word]);
+	return pd_events__by_id(t, words[t->id_word]);
 }
 
 static int id_word(__u64 type)

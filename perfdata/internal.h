@@ -96,8 +96,6 @@ struct pd_events {
 	int trailer_id_word; /* counted from the record's end, 1 is the last; -1 none */
 };
 
-/** @return index of the event that has the id; 0 when only one can be meant; -1 unknown */
-int pd_events_by_id(const struct pd_events *t, __u64 id);
 /** Event of a sample, whose word_cnt words after the header are in native byte order. */
 int pd_events_of_sample(const struct pd_events *t, const __u64 *words, size_t word_cnt);
 

@@ -170,7 +170,7 @@ static int load_names(struct pd_reader *r, const struct pd_feat *desc)
 		if (!name || id_cnt > (size_t)(end - p) / 8)
 			return 0;
 		if (id_cnt && r->events->cnt > 1)
-			event = pd_events_by_id(r->events, pd_get64(p, r->swap));
+			event = pd_events__by_id(r->events, pd_get64(p, r->swap));
 		if (event < 0 || !id_cnt)
 			event = i < r->events->cnt ? (int)i : -1;
 		p += 8 * (size_t)id_cnt;
@@ -336,7 +336,7 @@ static int intake_name(struct pd_reader *r, const struct perf_event_header *hdr)
 		return 0;
 	if (!memchr(name, 0, hdr->size - 24u))
 		return -EBADMSG;
-	event = pd_events_by_id(r->events, pd_get64(p + 16, false));
+	event = pd_events__by_id(r->events, pd_get64(p + 16, false));
 	if (event < 0 || !*name)
 		return 0;
 	err = pd_events__rename(r->events, (size_t)event, name);

@@ -136,6 +136,8 @@ int pd_events__add(struct pd_events *t, const struct perf_event_attr *attr, cons
 size_t pd_events__cnt(const struct pd_events *t);
 /** @return the event, borrowed until the next pd_events__add or free; NULL when i is too large */
 const struct pd_event *pd_events__get(const struct pd_events *t, size_t i);
+/** @return index of the event that has the id; 0 when only one can be meant; -1 unknown */
+int pd_events__by_id(const struct pd_events *t, __u64 id);
 /** Replace the name of the event. @return 0, -ENOENT, -ENOMEM */
 int pd_events__rename(struct pd_events *t, size_t i, const char *name);
 

@@ -290,7 +290,7 @@ static int trailer_event(const struct pd_events *t, const struct perf_event_head
 		return 0;
 	if (hdr->size < 8 + 8 * (unsigned int)t->trailer_id_word)
 		return -1;
-	return pd_events_by_id(t, end[-t->trailer_id_word]);
+	return pd_events__by_id(t, end[-t->trailer_id_word]);
 }
 
 int pd_sample_id__parse(const struct pd_events *t, const struct perf_event_header *hdr,

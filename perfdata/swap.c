@@ -269,7 +269,7 @@ static size_t swap_trailer(const struct pd_events *t, struct perf_event_header *
 	if (!t->cnt || hdr->type >= PD_RECORD_HEADER_ATTR)
 		return 0;
 	if (t->cnt > 1 && hdr->size >= 8 + 8 * (unsigned int)t->trailer_id_word)
-		event = pd_events_by_id(t, pd_get64(end - 8 * t->trailer_id_word, true));
+		event = pd_events__by_id(t, pd_get64(end - 8 * t->trailer_id_word, true));
 	l = &t->layouts[event < 0 ? 0 : event];
 	if (!l->trailer_bytes || hdr->size < 8 + l->trailer_bytes)
 		return 0;

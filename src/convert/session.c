@@ -41,7 +41,7 @@ int pa_session__new(const struct pa_session_opts *opts, struct pa_session **out)
 	if (!s)
 		return -ENOMEM;
 	memcpy(&s->opts, opts, opts->sz < sizeof(s->opts) ? opts->sz : sizeof(s->opts));
-	s->seed = new_seed();
+	s->seed = s->readings.seed = new_seed();
 	pa_procs__init(&s->procs, s->seed);
 	pa_fields__init(s);
 	*out = s;
@@ -57,6 +57,7 @@ void pa_session__free(struct pa_session *s)
 	pa_session_images__free(s);
 	pa_fields__free(s);
 	pa_offcpu__free(&s->offcpu);
+	pa_readings__free(&s->readings);
 	free(s->stacks);
 	pa_stacks__free_queue(s);
 	pa_index__free(&s->stack_table);
@@ -328,17 +329,49 @@ static int add_stack(struct pa_session *s, const struct pd_sample *sample,
 	return 0;
 }
 
-static int feed_sample(struct pa_session *s, const struct perf_event_header *hdr)
+static int feed_sample(struct pa_session *s, const struct perf_event_header *hdr,
+		       const struct pd_sample *counted);
+
+/* Each counter that the sample has the value of counts, not its own event alone. */
+static int feed_readings(struct pa_session *s, const struct perf_event_header *hdr,
+			 const struct pd_sample *sample, size_t cnt)
+{
+	struct pd_sample one;
+	int rc = 0;
+
+	for (size_t i = 0; rc >= 0 && i < cnt; i++) {
+		rc = pa_readings__take(&s->readings, s->opts.events, sample, i, &one);
+		if (rc > 0)
+			rc = feed_sample(s, hdr, &one);
+		if (rc == -ENOENT) {
+			s->stats.unknown_event_cnt++;
+			rc = 0;
+		}
+	}
+	return rc < 0 ? rc : 0;
+}
+
+/* @param counted  what hdr counts as, when it is not to be parsed */
+static int feed_sample(struct pa_session *s, const struct perf_event_header *hdr,
+		       const struct pd_sample *counted)
 {
 	struct pa_stack_key key = {0};
 	struct pa_place_context context;
 	struct pa_sample_use use = {0};
 	struct pd_sample sample;
 	uint64_t time_ns;
-	int err = pd_sample__parse(s->opts.events, hdr, &sample);
+	size_t cnt;
+	int err = 0;
 
+	if (counted)
+		sample = *counted;
+	else
+		err = pd_sample__parse(s->opts.events, hdr, &sample);
 	if (err)
 		return err;
+	cnt = counted ? 0 : pa_readings__cnt(s->opts.events, &sample);
+	if (cnt)
+		return feed_readings(s, hdr, &sample, cnt);
 	if (sample.id.event < 0 || sample.id.event > EVENTS_MAX)
 		return -ENOENT;
 	if (!pa_fields__is_plain(&s->fields, sample.id.event)) {
@@ -378,7 +411,7 @@ int pa_session__feed(struct pa_session *s, const struct perf_event_header *hdr)
 		return -EINVAL;
 	switch (hdr->type) {
 	case PERF_RECORD_SAMPLE:
-		err = feed_sample(s, hdr);
+		err = feed_sample(s, hdr, NULL);
 		break;
 	case PERF_RECORD_MMAP:
 	case PERF_RECORD_MMAP2:

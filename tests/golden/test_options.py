@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from harness import needs, readers, run
+from harness import forge, needs, readers, run
 
 
 def folded(tool, *args):
@@ -179,3 +179,38 @@ def test_throttling_is_said(tool, make, tmp_path):
         make.perf_data(records, [make.attr(make.SOFTWARE, make.CPU_CLOCK, 99)]))
     result = run.run([tool("pa2folded"), tmp_path / "in"]).ok()
     assert "throttled sampling 1 times" in result.err
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_group_of_which_the_leader_is_sampled(tool, tmp_path, order):
+    """perf record -e '{cpu-clock,page-faults}:S': each counts with what it has grown by."""
+    f = forge.Forge(order)
+    kind = forge.COMMON | forge.READ
+    attrs = [f.attr(sample_type=kind, read_format=31), f.attr(sample_type=kind, read_format=31,
+                                                              config=2)]
+
+    def sample(time, clock, faults):
+        body = f.u64s(11, 0x401010) + f.pack("IIQIIQ", 7, 7, time, 0, 0, 99)
+        return f.record(9, 2, body + f.u64s(2, 60, 61, clock, 11, 0, faults, 22, 0) +
+                        f.u64s(2, forge.USER, 0x401010))
+
+    (tmp_path / "in").write_bytes(f.file([sample(1, 100, 0), sample(2, 250, 5),
+                                          sample(3, 250, 5), sample(4, 300, 9)], attrs, (11, 22),
+                                         features={5: f.string("6.1")})[0])
+    assert weight(folded(tool, tmp_path / "in")) == 4
+    assert weight(folded(tool, "-p", tmp_path / "in")) == 300
+    assert weight(folded(tool, "--event", "page-faults", tmp_path / "in")) == 2
+    assert weight(folded(tool, "--event", "page-faults", "-p", tmp_path / "in")) == 9
+
+
+@pytest.mark.parametrize("read_format, values", [(0, ()), (4, (11,)), (7, (60, 61, 11))])
+def test_value_of_one_counter(tool, tmp_path, read_format, values):
+    f = forge.Forge()
+    attr = f.attr(sample_type=forge.COMMON | forge.READ, read_format=read_format)
+    records = []
+    for value in 100, 250, 7, 9:  # 7: it was reset
+        body = f.u64s(11, 0x401010) + f.pack("IIQIIQ", 7, 7, value, 0, 0, 99)
+        records.append(f.record(9, 2, body + f.u64s(value, *values, 0)))
+    (tmp_path / "in").write_bytes(f.file(records, [attr], (11,))[0])
+    assert weight(folded(tool, tmp_path / "in")) == 4
+    assert weight(folded(tool, "-p", tmp_path / "in")) == 252
