@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * feed.c - the order in which a file's records reach the session. Sideband records are small:
- * they are copied, sorted by time and fed before the samples that they explain. A file that can
+ * they are copied, sorted by time and fed before the samples that they explain. When they are many
+ * the earlier half is fed without waiting for the rest: they come nearly in order. A file that can
  * be rewound is read twice; a stream's samples wait until the round after theirs is complete
  * (perf's rule), or until the buffer is full.
  */
@@ -11,8 +12,8 @@
 
 #include "convert/session.h"
 
-/* A stream without FINISHED_ROUND must not fill the memory. */
-enum { WAITING_MAX_BYTES = 64 << 20, QUEUE_MAX_BYTES = 1 << 30 };
+/* Of each queue: compressed records can claim what they like. */
+enum { WAITING_MAX_BYTES = 64 << 20 };
 
 /* Copied records, each 8-aligned. */
 struct queue {
@@ -35,9 +36,6 @@ struct feeder {
 static int enqueue(struct queue *q, const struct perf_event_header *hdr, uint64_t time_ns)
 {
 	size_t room = ((size_t)hdr->size + 7) & ~(size_t)7;
-
-	if (q->bytes + room > QUEUE_MAX_BYTES) /* compressed records can claim what they like */
-		return -EFBIG;
 
 	if (pa_array_grow(&q->recs, q->cnt, &q->cap, sizeof(*q->recs)))
 		return -ENOMEM;
@@ -99,10 +97,35 @@ static int drain_sideband(struct feeder *f)
 	return drain(f->s, &f->sideband);
 }
 
+static bool is_full(const struct queue *q)
+{
+	return q->bytes + q->cnt * sizeof(*q->recs) >= WAITING_MAX_BYTES;
+}
+
+/* Feed the earlier half of the sideband records. */
+static int drain_half(struct queue *q, struct pa_session *s)
+{
+	struct queue rest = {0};
+	size_t half = q->cnt / 2;
+	int err = 0;
+
+	qsort(q->recs, q->cnt, sizeof(*q->recs), compare_time);
+	for (size_t i = 0; !err && i < q->cnt; i++) {
+		const void *hdr = q->data + q->recs[i].offset;
+
+		err = i < half ? feed_one(s, hdr) : enqueue(&rest, hdr, q->recs[i].time_ns);
+	}
+	free_queue(q);
+	*q = rest;
+	return err;
+}
+
 /* Keep a sideband record for later. Without times the order of the file remains. */
 static int take_sideband(struct feeder *f, const struct perf_event_header *hdr)
 {
-	return enqueue(&f->sideband, hdr, pa_session__sideband_time(f->s, hdr));
+	int err = is_full(&f->sideband) ? drain_half(&f->sideband, f->s) : 0;
+
+	return err ? err : enqueue(&f->sideband, hdr, pa_session__sideband_time(f->s, hdr));
 }
 
 static int feed_file(struct feeder *f)
@@ -190,8 +213,7 @@ static int feed_stream(struct feeder *f)
 		} else if (pa_session__is_sideband(hdr->type)) {
 			err = take_sideband(f, hdr);
 		}
-		if (!err && (hdr->type == PD_RECORD_FINISHED_ROUND ||
-			     f->samples[0].bytes >= WAITING_MAX_BYTES))
+		if (!err && (hdr->type == PD_RECORD_FINISHED_ROUND || is_full(&f->samples[0])))
 			err = end_round(f, false);
 		if (err)
 			return err;

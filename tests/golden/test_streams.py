@@ -49,3 +49,16 @@ def test_directory(tool, tmp_path):
     assert convert(tool, path, tmp_path)[1] == convert(tool, single, tmp_path)[1]
     path = F.directory(tmp_path / "late", samples, [maps])
     assert convert(tool, path, tmp_path)[1] == convert(tool, single, tmp_path)[1]
+
+
+@pytest.mark.parametrize("layout", ["file", "pipe"])
+def test_memory_for_many_names(tool, tmp_path, layout):
+    """A few KiB, compressed, of records that are kept until the samples: 240 MB of them."""
+    maps, samples = records()
+    comm = F.side(3, F.pack("II", 9, 9) + b"filler\0", time=3)
+    filler = F.compressed([comm * (1 << 15)] * 120, chunk=len(comm) << 15)
+    path = tmp_path / "many"
+    path.write_bytes(getattr(F, layout)(maps + filler + samples)[0])
+    assert path.stat().st_size < 1 << 20
+    limited = ["prlimit", f"--as={320 << 20}", tool("pa2folded"), "--no-symbols", path]
+    assert run.run(limited).ok().out == "forged;[forged];[forged] 10\n"
