@@ -29,6 +29,7 @@ static const struct argp_option options[] = {
 	{"title", 't', "TEXT", 0, "Title (default \"Flame Graph\")", 0},
 	{"subtitle", OPT_SUBTITLE, "TEXT", 0, "Second line (default none)", 0},
 	{"width", OPT_WIDTH, "PX", 0, "Width in pixels, 100 to 100000 (default 1200)", 0},
+	{"periods", 'p', NULL, 0, "Weight by the samples' periods (default: count samples)", 0},
 	{"min-width", OPT_MIN_WIDTH, "PX", 0,
 	 "Leave out frames narrower than PX pixels (default 0.1)", 0},
 	{"folded", OPT_FOLDED, NULL, 0, "FILE is folded stacks (default - then), not perf.data", 0},
@@ -75,6 +76,8 @@ static void finish_options(struct options *opts, struct argp_state *state)
 					     : "more than 1 input file: compare two with --diff");
 	if (!opts->diff && (opts->flame.normalize || opts->flame.negate))
 		argp_error(state, "--normalize and --negate are for --diff");
+	if (opts->folded && opts->flame.periods)
+		argp_error(state, "folded stacks have one weight: --periods is for perf.data");
 	if (opts->folded && !opts->files.input_given)
 		opts->files.inputs[0] = "-";
 	if (!opts->format_given)
@@ -98,6 +101,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 't':
 		opts->flame.title = arg;
+		return 0;
+	case 'p':
+		opts->flame.periods = true;
 		return 0;
 	case OPT_SUBTITLE:
 		opts->flame.subtitle = arg;
@@ -196,6 +202,8 @@ static bool add_input(struct options *opts, size_t i, struct pa_calltree *tree,
 		opts->flame.unit = "ns";
 	else if (!err && opts->files.opts.weight_field)
 		opts->flame.unit = opts->files.opts.weight_field;
+	else if (!err && opts->flame.periods)
+		opts->flame.unit = "of period";
 	return !err;
 }
 

@@ -139,6 +139,8 @@ struct pa_label {
 	const char *str; /* NULL: a number */
 	int64_t num;
 };
+/** "key=value" of a label, as snprintf prints it. */
+int pa_label__print(const struct pa_label *label, char *buf, size_t bytes);
 
 /** One distinct stack with its weight. */
 struct pa_stack {
@@ -247,7 +249,8 @@ void pa_calltree__set_before(struct pa_calltree *t, bool is_before);
 bool pa_calltree__is_diff(const struct pa_calltree *t);
 /** The weight of before in branches that are gone, which can't be drawn. @param total  of before */
 uint64_t pa_calltree__vanished(struct pa_calltree *t, uint64_t *total);
-/** Add the stacks of a session, each below its thread's name. @return 0, -ENOMEM */
+/** Add the stacks of a session, each below its thread's name and its labels.
+ *  @return 0, -ENOMEM */
 int pa_flame__add(const struct pa_session *s, bool periods, struct pa_calltree *t);
 int pa_calltree__write_svg(struct pa_calltree *t, const struct pa_flame_opts *opts, FILE *out);
 

@@ -653,28 +653,68 @@ static int reserve_stack(struct stack_names *s, size_t cnt)
 	return 0;
 }
 
+static size_t depth_of(const struct pa_session *session, const struct pa_stack *st)
+{
+	size_t depth = 1 + st->label_cnt + st->frame_cnt;
+
+	for (size_t i = 0; i < st->frame_cnt; i++)
+		depth += pa_session__frame(session, st->frames[i])->line_cnt;
+	return depth;
+}
+
+static int put_label(struct stack_names *s, size_t at, const struct pa_label *label)
+{
+	int bytes = pa_label__print(label, NULL, 0);
+	char *text = bytes < 0 ? NULL : malloc((size_t)bytes + 1);
+
+	if (!text)
+		return -ENOMEM;
+	pa_label__print(label, text, (size_t)bytes + 1);
+	s->stack[at] = text;
+	s->classes[at] = PA_CLASS_ROOT;
+	return 0;
+}
+
+/* Put a frame, or the functions inlined there, the outermost first. */
+static int take_frame(struct stack_names *s, const struct pa_session *session, uint32_t index,
+		      bool in_kernel, size_t *at)
+{
+	const struct pa_frame *frame = pa_session__frame(session, index);
+	enum pa_frame_class class = frame_class(frame, in_kernel);
+
+	for (size_t i = frame->line_cnt > 1 ? frame->line_cnt : 0; i--; (*at)++) {
+		s->stack[*at] = *frame->lines[i].name ? frame->lines[i].name : "[inlined]";
+		s->classes[*at] = class;
+	}
+	if (frame->line_cnt > 1)
+		return 0;
+	if (!s->names[index])
+		s->names[index] = frame_name(s, frame, index);
+	s->stack[*at] = s->names[index];
+	s->classes[(*at)++] = class;
+	return s->names[index] ? 0 : -ENOMEM;
+}
+
 static int add_stack(struct pa_calltree *t, struct stack_names *s, const struct pa_session *session,
 		     const struct pa_stack *st, uint64_t weight)
 {
-	int err = reserve_stack(s, st->frame_cnt + 1);
+	int err = reserve_stack(s, depth_of(session, st));
+	size_t label_cnt = 0, at;
 
 	if (err)
 		return err;
 	s->stack[0] = st->comm;
 	s->classes[0] = PA_CLASS_ROOT;
-	for (size_t i = 0; i < st->frame_cnt; i++) {
-		const struct pa_frame *frame = pa_session__frame(session, st->frames[i]);
-		size_t at = st->frame_cnt - i;
-		const char **name = &s->names[st->frames[i]];
-
-		if (!*name)
-			*name = frame_name(s, frame, st->frames[i]);
-		if (!*name)
-			return -ENOMEM;
-		s->stack[at] = *name;
-		s->classes[at] = frame_class(frame, i < st->kernel_cnt);
-	}
-	return pa_calltree__add(t, s->stack, s->classes, st->frame_cnt + 1, weight);
+	for (; !err && label_cnt < st->label_cnt; label_cnt += !err)
+		err = put_label(s, 1 + label_cnt, &st->labels[label_cnt]);
+	at = 1 + label_cnt;
+	for (size_t i = st->frame_cnt; !err && i--;)
+		err = take_frame(s, session, st->frames[i], i < st->kernel_cnt, &at);
+	if (!err)
+		err = pa_calltree__add(t, s->stack, s->classes, at, weight);
+	for (size_t i = 0; i < label_cnt; i++)
+		free((char *)(uintptr_t)s->stack[1 + i]);
+	return err;
 }
 
 int pa_flame__add(const struct pa_session *session, bool periods, struct pa_calltree *tree)

@@ -124,6 +124,19 @@ static uint32_t root_name(struct folder *f, const struct pa_stack *stack)
 	return pa_strings__intern(&f->names, f->buf, bytes);
 }
 
+/* "next_comm=bash" */
+static uint32_t label_name(struct folder *f, const struct pa_label *label)
+{
+	int bytes = pa_label__print(label, NULL, 0);
+
+	if (bytes < 0 || reserve(f, (size_t)bytes + 1))
+		return PA_NONE;
+	pa_label__print(label, f->buf, (size_t)bytes + 1);
+	for (char *p = f->buf; *p; p++)
+		*p = *p == ';' ? ':' : (unsigned char)*p < ' ' ? '_' : *p;
+	return pa_strings__intern(&f->names, f->buf, bytes);
+}
+
 /* "[libc.so.6]" where the module is known. Anonymous code is named after its perf-map. */
 static void unknown_name(const struct folder *f, const struct pa_frame *frame, char *buf,
 			 size_t cap)
@@ -308,6 +321,8 @@ static int fold(struct folder *f, const struct pa_stack *stack)
 
 	if (f->opts.root != PA_ROOT_NONE)
 		err = put_name(f, root_name(f, stack), &cnt);
+	for (size_t i = 0; !err && i < stack->label_cnt; i++)
+		err = put_name(f, label_name(f, &stack->labels[i]), &cnt);
 	if (!err && !f->opts.kernel_only)
 		err = put_frames(f, stack, kernel_cnt, stack->frame_cnt, &cnt);
 	if (!err && f->opts.delimiter && !f->opts.user_only && !f->opts.kernel_only && kernel_cnt &&

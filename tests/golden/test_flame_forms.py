@@ -143,3 +143,31 @@ drive().catch((e) => { seen.error = String(e.stack); }).then(() => {
     assert (seen["title"], seen["scripts"]) == ("A & B </title>", 1)
     assert seen["zoomed"] > seen["b"] == seen["reset"]
     assert seen["matched"] == "71.43% matched" and seen["hostile"] == 2
+
+
+INLINING = """
+volatile unsigned long sum;
+static inline __attribute__((always_inline)) void inlined_work(int n)
+{
+	for (int i = 0; i < n; i++)
+		sum += i;
+}
+int main(void)
+{
+	for (int i = 0; i < 200; i++)
+		inlined_work(1000000);
+	return 0;
+}
+"""
+
+
+def test_inlined_frames(tool, tmp_path):
+    """--inline is not for folded stacks only."""
+    perf = needs.perf()
+    (tmp_path / "work.c").write_text(INLINING)
+    subprocess.run(["cc", "-g", "-O1", "-o", tmp_path / "work", tmp_path / "work.c"], check=True)
+    run.run([perf, "record", "-q", "-e", "cpu-clock:u", "-o", tmp_path / "in",
+             tmp_path / "work"]).ok()
+    assert "inlined_work" not in frames(run.run([tool("pa2flame"), tmp_path / "in"]).ok().out)
+    seen = frames(run.run([tool("pa2flame"), "--inline", tmp_path / "in"]).ok().out)
+    assert seen["inlined_work"][2] < seen["main"][2]

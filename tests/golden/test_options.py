@@ -214,3 +214,38 @@ def test_value_of_one_counter(tool, tmp_path, read_format, values):
     (tmp_path / "in").write_bytes(f.file(records, [attr], (11,))[0])
     assert weight(folded(tool, tmp_path / "in")) == 4
     assert weight(folded(tool, "-p", tmp_path / "in")) == 252
+
+
+def tracing_data():
+    """Of one tracepoint, t:e with a number and a text."""
+    fields = "".join(f"\tfield:{decl};\toffset:{at};\tsize:{size};\tsigned:{signed};\n"
+                     for decl, at, size, signed in (("int n", 0, 4, 1), ("char s[4]", 4, 4, 0)))
+    text = f"name: e\nID: 314\nformat:\n{fields}\nprint fmt: \"\"\n".encode()
+    data = b"\x17\x08\x44tracing6.1\0\0\x08" + struct.pack("<I", 4096)
+    data += b"header_page\0" + bytes(8) + b"header_event\0" + bytes(8)
+    data += struct.pack("<II", 0, 1) + b"t\0" + struct.pack("<IQ", 1, len(text)) + text
+    return data + bytes(4 + 4 + 8)
+
+
+def test_labels_are_frames(tool, tmp_path):
+    f = forge.Forge()
+    kind = forge.IDENTIFIER | forge.IP | forge.TID | forge.TIME | forge.CPU | forge.PERIOD
+    attr = f.attr(sample_type=kind | forge.RAW, kind=2, config=314)
+    records = []
+    for i, (number, text) in enumerate([(-1, b"a;\0\0"), (-1, b"a;\0\0"), (2, b"b c\0")]):
+        body = f.u64s(11, 0x401010) + f.pack("IIQIIQ", 7, 7, i, 0, 0, 1)
+        records.append(f.record(9, 2, body + f.pack("Ii", 12, number) + text + bytes(4)))
+    (tmp_path / "in").write_bytes(f.file(records, [attr], (11,), {1: tracing_data()})[0])
+    labels = ["--label-field", "n", "--label-field", "s", tmp_path / "in"]
+    assert folded(tool, *labels) == [":7;n=-1;s=a:;[unknown] 2", ":7;n=2;s=b c;[unknown] 1"]
+    svg = run.run([tool("pa2flame"), *labels]).ok().out
+    for name, level in ("n=-1", 2), ("s=a;", 3), ("n=2", 2), ("s=b c", 3):
+        assert re.search(rf'data-f="\d+ \d+ {level}"><title>{name}$', svg, re.M), name
+
+
+def test_periods_of_a_flame_graph(tool, basic):
+    weights = [weight(folded(tool, *args, basic)) for args in ([], ["-p"])]
+    svgs = [run.run([tool("pa2flame"), *args, basic]).ok().out for args in ([], ["-p"])]
+    for svg, number, unit in zip(svgs, weights, ("samples", "of period")):
+        assert re.search(rf"<title>all\n{number:,} {unit}, 100", svg), (number, unit)
+    assert run.run([tool("pa2flame"), "-p", "--folded", basic]).status == 2
