@@ -221,7 +221,7 @@ static int copy_feature(const struct pa_recover_features *f, struct pd_writer *w
 		*dropped_cnt += 1;
 		return 0;
 	}
-	if (!pd_reader__is_foreign(f->reader) || pd_reader__is_pipe(f->reader) ||
+	if (!pd_reader__is_foreign(f->reader) ||
 	    feature == PD_FEAT_TRACING_DATA) /* says its byte order itself */
 		return pd_writer__feature(w, feature, data, bytes);
 	copy = malloc(bytes ? bytes : 1);

@@ -209,12 +209,13 @@ def test_cut_in_a_compressed_record(recover):
     assert result.status == 3 and got["records"] == "0"
 
 
-def test_other_byte_order(recover, build, tmp_path):
+@pytest.mark.parametrize("layout", ["file", "pipe"])
+def test_other_byte_order(recover, build, tmp_path, layout):
     """The records are what a file of ours has."""
     big = forge.Forge(">", counters=False)
-    result, got = recover(big.file(big.records())[0])
+    want = recover(getattr(F, layout)(F.records())[0])[1]
+    result, got = recover(getattr(big, layout)(big.records())[0])
     assert result.status == 0, result
-    want = recover(F.file(F.records())[0])[1]
     for key in "hash", "bytes", "event", "build-id", "records":
         assert got[key] == want[key]
     header = run.run([needs.perf(), "report", "--header-only", "-i", tmp_path / "out"]).out
