@@ -167,7 +167,7 @@ struct pd_feat {
 	unsigned char *data; /* NULL: absent, or not loaded yet */
 	size_t bytes;
 	struct pd_section section; /* of the file; bytes 0: none */
-	bool announced;
+	bool announced, has_section;
 	int err; /* why it can't be had, when it was announced */
 };
 

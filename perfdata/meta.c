@@ -255,6 +255,7 @@ static void announce_features(struct pd_reader *r, const struct pd_file_header *
 			feat->err = r->tail ? -ENOENT : -EBADMSG;
 		else
 			feat->section = t->sections[nth++];
+		feat->has_section = t;
 	}
 	/* Old perfs put a table of event names there, before the data: not ours. */
 	if (t && h->event_types.bytes && h->event_types.offset >= t->offset + t->cnt * 16)
@@ -429,6 +430,18 @@ const char *pd_reader__feature_string(struct pd_reader *r, enum pd_feature f)
 		return NULL;
 	p = feat->data;
 	return get_string(&p, p + feat->bytes, r->swap);
+}
+
+bool pd_reader__lacks_features(const struct pd_reader *r)
+{
+	for (size_t f = 0; f < PD_FEATURE_BITS; f++) {
+		const struct pd_feat *feat = &r->feats[f];
+
+		if (feat->announced && !r->tail &&
+		    (!feat->has_section || !section_fits(&feat->section, r->src.bytes)))
+			return true;
+	}
+	return false;
 }
 
 static int load_blob(struct pd_reader *r)

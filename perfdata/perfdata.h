@@ -357,6 +357,9 @@ const char *pd_reader__kcore_dir(const struct pd_reader *r);
 /** The file was not finished by its writer (no feature bits, or data size 0): what was read is
  *  what had been written up to the last checkpoint. */
 bool pd_reader__is_unfinished(const struct pd_reader *r);
+/** The file ends before the feature sections that its header announces: it was cut, although all
+ *  records are there. */
+bool pd_reader__lacks_features(const struct pd_reader *r);
 /** Feature section f, in the byte order of the file and maybe unaligned. *data is borrowed until
  *  close; BUILD_ID of a stream, which grows with each record, until the next pd_reader__next.
  *  A stream has TRACING_DATA as soon as that record was returned.

@@ -128,6 +128,9 @@ static void judge(struct pa_input *in, int end)
 		     pd_reader__errmsg(in->reader));
 	else if (pd_reader__is_unfinished(in->reader))
 		warn(in, "the file was not finished by its writer: using what was written");
+	else if (pd_reader__lacks_features(in->reader))
+		warn(in, "the file is cut short behind its samples: without its build-ids and what "
+			 "else it says of its machine, names may be wrong");
 	else if (stats.malformed_cnt || stats.unknown_event_cnt)
 		warn(in, "skipped %llu malformed records and %llu samples of unknown events",
 		     (unsigned long long)stats.malformed_cnt,
@@ -251,9 +254,10 @@ int pa_input__open(const char *path, const struct pa_input_opts *opts, struct pa
 	if (end && *pa_session__errmsg(in->session))
 		return fail(in, end, "%s", pa_session__errmsg(in->session));
 	if (end && end != -ENODATA)
-		return fail(in, end, "failed to read: %s",
+		return fail(in, end, "failed to read: %s%s",
 			    *pd_reader__errmsg(in->reader) ? pd_reader__errmsg(in->reader)
-							   : strerror(-end));
+							   : strerror(-end),
+			    end == -EBADMSG ? " (perf-agent recover passes over damage)" : "");
 	judge(in, end);
 	/* a stream says where it comes from in its records */
 	tell_origin(in);
@@ -287,6 +291,11 @@ static uint64_t wall_clock_of(const struct pa_input *in, uint64_t first_ns)
 	    bytes < sizeof(clock))
 		return 0;
 	memcpy(&clock, data, sizeof(clock));
+	if (pd_reader__is_foreign(in->reader)) {
+		clock.version = __builtin_bswap32(clock.version);
+		clock.wall_ns = __builtin_bswap64(clock.wall_ns);
+		clock.clock_ns = __builtin_bswap64(clock.clock_ns);
+	}
 	return clock.version == 1 && first_ns ? clock.wall_ns + (first_ns - clock.clock_ns) : 0;
 }
 
@@ -300,7 +309,9 @@ void pa_input__describe(const struct pa_input *in, struct pa_pprof_opts *out)
 	pa_session__stats(in->session, &stats);
 	out->tags = in->tags;
 	out->tag_cnt = in->tag_cnt;
-	if (!pd_reader__blob(in->reader, PD_BLOB_CAPTURE, NULL, &data, &bytes) &&
+	/* of the other byte order there is none: nobody has written it yet */
+	if (!pd_reader__is_foreign(in->reader) &&
+	    !pd_reader__blob(in->reader, PD_BLOB_CAPTURE, NULL, &data, &bytes) &&
 	    bytes >= sizeof(capture)) {
 		memcpy(&capture, data, sizeof(capture));
 		out->time_ns = capture.start_wall_ns;

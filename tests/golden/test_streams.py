@@ -62,3 +62,50 @@ def test_memory_for_many_names(tool, tmp_path, layout):
     assert path.stat().st_size < 1 << 20
     limited = ["prlimit", f"--as={320 << 20}", tool("pa2folded"), "--no-symbols", path]
     assert run.run(limited).ok().out == "forged;[forged];[forged] 10\n"
+
+
+@pytest.mark.parametrize("gone", [1, 700])
+def test_cut_behind_the_samples(tool, tmp_path, gone):
+    """Without build-ids a file is not whole, although all samples are there."""
+    maps, samples = records()
+    path = tmp_path / "cut"
+    path.write_bytes(F.file(maps + samples)[0])
+    whole = run.run([tool("pa2folded"), path]).ok()
+    path.write_bytes(path.read_bytes()[:-gone])
+    result = run.run([tool("pa2folded"), path])
+    assert (result.status, result.out) == (3, whole.out)
+    assert "cut short behind its samples" in result.err
+
+
+def test_what_to_do_about_damage(tool, tmp_path):
+    maps, samples = records()
+    path = tmp_path / "damaged"
+    path.write_bytes(F.file(maps + samples[:5] + [bytes(8)] + samples[5:])[0])
+    result = run.run([tool("pa2folded"), path])
+    assert result.status == 1 and len(result.err.splitlines()) == 1
+    assert "offset" in result.err and "perf-agent recover" in result.err
+
+
+@pytest.mark.parametrize("layout", ["file", "pipe"])
+def test_clocks_of_the_other_byte_order(tool, tmp_path, layout):
+    """The profile's time, from CLOCK_DATA, is the same."""
+    profiles = []
+    for order in "<>":
+        f = forge.Forge(order)
+        sample = f.sample(2000, (forge.USER, ADDRESS))
+        (tmp_path / "in").write_bytes(getattr(f, layout)([sample])[0])
+        profiles.append(convert(tool, tmp_path / "in", tmp_path)[0])
+    assert profiles[0] == profiles[1]
+
+
+def test_very_many_events(tool, tmp_path):
+    """Not one of them tells of switches: each sample but the first finds that out quickly."""
+    ids = range(1000, 61000)
+    kind = forge.IDENTIFIER | forge.IP | forge.TID | forge.TIME
+    samples = [F.record(9, 2, F.u64s(number, ADDRESS) + F.pack("IIQ", 7, 7, 5)) for number in ids]
+    path = tmp_path / "many"
+    path.write_bytes(F.file(samples, [F.attr(64, kind)] * len(ids), ids,
+                            features={5: F.string("6.1")})[0])
+    for args, status in ((), 0), (("--off-cpu",), 1), (("--event", "none"), 1):
+        result = run.run([tool("pa2folded"), *args, path], timeout=20)
+        assert result.status == status and len(result.err.splitlines()) == 1
