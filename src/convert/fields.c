@@ -12,6 +12,7 @@
 
 enum {
 	NAME_BYTES = 160,
+	OFF_SEARCHES_MAX = 64,
 	STATE_DEAD = 0x30, /* of prev_state: EXIT_DEAD, EXIT_ZOMBIE */
 };
 
@@ -154,7 +155,8 @@ static void work_out(struct pa_session *s, const struct pd_event *e, struct pa_e
 	use->is_wanted = !s->opts.event || is_named(e->name, s->opts.event);
 	use->is_packed = is_packed(e);
 	if (s->opts.off_cpu) {
-		if (!f->off_source)
+		/* a stream may name more events later; a file with very many has none to find */
+		if (!f->off_source && f->off_search_cnt++ < OFF_SEARCHES_MAX)
 			f->off_source = best_off_source(s);
 		use->off = off_source(s, e);
 		use->is_wanted &= use->off && use->off == f->off_source;

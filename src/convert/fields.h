@@ -52,6 +52,7 @@ struct pa_fields {
 	struct pa_pool pool;
 	uint32_t label_seen; /* bit per label field that some event has */
 	enum pa_off_source off_source;
+	uint32_t off_search_cnt; /* each looks at all events */
 	uint64_t weightless_cnt, negative_cnt, unread_cnt;
 };
 
