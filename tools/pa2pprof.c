@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "common.h"
-#include "pool.h"
+#include "convert/table.h"
 
 enum { OPT_DEFAULT_TYPE = 256, OPT_LABELS, OPT_ADDRESSES, OPT_FUNCTIONS };
 
@@ -124,30 +124,43 @@ static const struct argp argp = {
 	.children = children,
 };
 
+/* The tags of input i: each once, but what one file repeats is its own business. */
+static int add_tags(size_t i, const struct pa_pprof_opts *one, struct pa_strings *seen,
+		    struct pa_pprof_opts *out, const char ***tags, size_t *tag_cap)
+{
+	for (size_t k = 0; k < one->tag_cnt; k++) {
+		size_t seen_cnt = seen->cnt;
+		uint32_t n = pa_strings__intern(seen, one->tags[k], strlen(one->tags[k]));
+
+		if (n == PA_NONE)
+			return -ENOMEM;
+		if (i && n < seen_cnt)
+			continue;
+		if (pa_array_grow(tags, out->tag_cnt, tag_cap, sizeof(**tags)))
+			return -ENOMEM;
+		(*tags)[out->tag_cnt++] = one->tags[k];
+	}
+	return 0;
+}
+
 /* What the inputs say of their captures: the earliest start, all durations, each tag once. */
 static int describe(const struct tool_inputs *in, struct pa_pprof_opts *out, const char ***tags,
 		    size_t *tag_cap)
 {
-	for (size_t i = 0; i < in->cnt; i++) {
+	struct pa_strings seen = {.seed = (uintptr_t)in->inputs};
+	int err = 0;
+
+	for (size_t i = 0; !err && i < in->cnt; i++) {
 		struct pa_pprof_opts one = {.sz = sizeof(one)};
 
 		pa_input__describe(in->inputs[i], &one);
 		if (one.time_ns && (!out->time_ns || one.time_ns < out->time_ns))
 			out->time_ns = one.time_ns;
 		out->duration_ns += one.duration_ns;
-		for (size_t k = 0; k < one.tag_cnt; k++) {
-			size_t j = 0;
-
-			while (j < out->tag_cnt && strcmp((*tags)[j], one.tags[k]))
-				j++;
-			if (i && j < out->tag_cnt)
-				continue;
-			if (pa_array_grow(tags, out->tag_cnt, tag_cap, sizeof(**tags)))
-				return -ENOMEM;
-			(*tags)[out->tag_cnt++] = one.tags[k];
-		}
+		err = add_tags(i, &one, &seen, out, tags, tag_cap);
 	}
-	return 0;
+	pa_strings__free(&seen);
+	return err;
 }
 
 /* The files' tags, then the command line's. */

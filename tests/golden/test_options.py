@@ -249,3 +249,11 @@ def test_periods_of_a_flame_graph(tool, basic):
     for svg, number, unit in zip(svgs, weights, ("samples", "of period")):
         assert re.search(rf"<title>all\n{number:,} {unit}, 100", svg), (number, unit)
     assert run.run([tool("pa2flame"), "-p", "--folded", basic]).status == 2
+
+
+def test_very_many_tags(tool, make, tmp_path):
+    """A file may claim any number: each costs the same."""
+    tags = [f"{number}=" for number in range(200000)]
+    attrs = [make.attr(make.SOFTWARE, make.CPU_CLOCK, 99)]
+    (tmp_path / "in").write_bytes(make.perf_data([make.comm(1, 1, "app", 1)], attrs, tags=tags))
+    run.run([tool("pa2pprof"), "-o", tmp_path / "out", *[tmp_path / "in"] * 2], timeout=20).ok()
