@@ -10,8 +10,8 @@
 
 #include "convert/maps.h"
 
-/* A process has at most vm.max_map_count (65,530) mappings; a file may claim anything. The past
- * is searched linearly, for addresses that are symbolized once. */
+/* A process has at most vm.max_map_count (65,530) mappings; a file may claim anything. Of the past,
+ * what held an address at any time is searched linearly, for addresses that are symbolized once. */
 enum { CURRENT_MAX = 1 << 16, PAST_MAX = 1 << 12 };
 /* Mappings that one new mapping may lie over; its part beyond them is dropped. */
 enum { OVERLAP_MAX = 1 << 10 };
@@ -86,6 +86,36 @@ static int note_replaced(struct pa_space *s, uint64_t time_ns)
 	return 0;
 }
 
+/* Number of past pieces that start at or before addr. */
+static size_t past_before(const struct pa_space *s, uint64_t addr)
+{
+	size_t lo = 0, hi = s->past_cnt;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (s->past[mid].start <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static void insert_past(struct pa_space *s, const struct pa_piece *piece)
+{
+	size_t at = past_before(s, piece->start);
+	uint64_t reach = at ? s->past_reach[at - 1] : 0;
+
+	memmove(s->past + at + 1, s->past + at, (s->past_cnt - at) * sizeof(*s->past));
+	s->past[at] = *piece;
+	s->past_cnt++;
+	for (; at < s->past_cnt; at++) {
+		reach = s->past[at].end > reach ? s->past[at].end : reach;
+		s->past_reach[at] = reach;
+	}
+}
+
 static int add_past(struct pa_space *s, struct pa_piece part, uint64_t to_ns, uint64_t *dropped_cnt)
 {
 	part.to_ns = to_ns;
@@ -95,9 +125,10 @@ static int add_past(struct pa_space *s, struct pa_piece part, uint64_t to_ns, ui
 		(*dropped_cnt)++;
 		return 0;
 	}
-	if (pa_array_grow(&s->past, s->past_cnt, &s->past_cap, sizeof(*s->past)))
+	if (pa_array_grow(&s->past, s->past_cnt, &s->past_cap, sizeof(*s->past)) ||
+	    pa_array_grow(&s->past_reach, s->past_cnt, &s->past_reach_cap, sizeof(*s->past_reach)))
 		return -ENOMEM;
-	s->past[s->past_cnt++] = part;
+	insert_past(s, &part);
 	return note_replaced(s, to_ns);
 }
 
@@ -202,11 +233,11 @@ const struct pa_piece *pa_space__find(const struct pa_space *s, uint64_t addr, u
 			return s->cur[i];
 		*late = s->cur[i];
 	}
-	for (i = 0; i < s->past_cnt; i++) {
-		const struct pa_piece *p = &s->past[i];
+	for (i = s->past_cnt ? past_before(s, addr) : 0; i && s->past_reach[i - 1] > addr; i--) {
+		const struct pa_piece *p = &s->past[i - 1];
 
-		if (p->start <= addr && addr < p->end && p->from_ns <= time_ns &&
-		    time_ns < p->to_ns && (!best || best->from_ns <= p->from_ns))
+		if (addr < p->end && p->from_ns <= time_ns && time_ns < p->to_ns &&
+		    (!best || best->from_ns < p->from_ns))
 			best = p;
 	}
 	return best;
@@ -246,5 +277,6 @@ void pa_space__clear(struct pa_space *s)
 {
 	free(s->cur);
 	free(s->past);
+	free(s->past_reach);
 	free(s->replaced_ns);
 }

@@ -22,7 +22,8 @@ struct pa_piece {
 };
 
 /** Pieces by time. Invariants: cur is sorted by start and does not overlap; past holds what was
- *  replaced; replaced_ns is sorted, one entry per moment at which something else took over an
+ *  replaced, sorted by start, past_reach[i] being the highest end of past[0] to past[i];
+ *  replaced_ns is sorted, one entry per moment at which something else took over an
  *  address. A forked space sees its parent's pieces of before parent_ns below its own. */
 struct pa_space {
 	uint32_t pid;
@@ -33,7 +34,8 @@ struct pa_space {
 	struct pa_piece **cur;
 	size_t cur_cnt, cur_cap;
 	struct pa_piece *past;
-	size_t past_cnt, past_cap;
+	uint64_t *past_reach;
+	size_t past_cnt, past_cap, past_reach_cap;
 	uint64_t *replaced_ns;
 	size_t replaced_cnt, replaced_cap;
 };
