@@ -30,6 +30,16 @@ struct mapping {
 	bool has_functions, has_filenames, has_lines, has_inlines;
 };
 
+/* go tool pprof does not look into a mapping that starts at 0: code at the beginning of its file,
+ * as Go's linker puts it, is shown from here on. */
+#define CODE_AT_START 0x400000
+
+/* What is added to the mapping's file offsets. */
+static uint64_t bias_of(const struct mapping *m)
+{
+	return m->info->kind == PA_IMAGE_FILE && !m->start && m->limit ? CODE_AT_START : 0;
+}
+
 /* A location that another frame (a return address, another session's) may have too. */
 struct location {
 	uint64_t address, function_id, id;
@@ -168,8 +178,8 @@ static int add_mapping(struct builder *b, struct mapping *mapping)
 {
 	const struct pa_map_info *info = mapping->info;
 	struct pprof_mapping m = {
-		.start = mapping->start,
-		.limit = mapping->limit,
+		.start = mapping->start + bias_of(mapping),
+		.limit = mapping->limit + bias_of(mapping),
 		.file_offset = mapping->start,
 		.filename = info->path,
 	};
@@ -364,17 +374,19 @@ static int add_location(struct builder *b, const struct session_part *part, uint
 	const struct pa_frame *frame = pa_session__frame(part->s, index);
 	bool has_address = !frame->map || frame->map->kind != PA_IMAGE_JIT;
 	size_t cnt = frame->line_cnt ? frame->line_cnt : 1;
+	uint64_t address = 0;
 	uint32_t mapping, i;
 	int err = use_mapping(b, part, frame, &mapping);
 
 	if (err)
 		return err;
+	if (mapping || b->opts->addresses)
+		address = frame->address + (mapping ? bias_of(&b->mappings[mapping - 1]) : 0);
 	i = put_functions(b, frame, mapping);
 	if (i == PA_NONE)
 		return -ENOMEM;
 	if (has_address)
-		return put_location(b, mapping, mapping || b->opts->addresses ? frame->address : 0,
-				    b->lines, cnt, out);
+		return put_location(b, mapping, address, b->lines, cnt, out);
 	if (!b->functions[i].location_id)
 		err = pprof__add_location(b->profile, b->mappings[mapping - 1].id, 0, b->lines, cnt,
 					  &b->functions[i].location_id);

@@ -3,11 +3,12 @@
 functions, inlined lines, labels, an address without a symbol."""
 import gzip
 import os
+import re
 import subprocess
 
 import pytest
 
-from harness import needs, readers
+from harness import needs, readers, run
 
 RAW = """\
 Comment: env=test
@@ -71,3 +72,63 @@ def test_go_weights(profile):
     assert "40.40ms" in readers.go_pprof(profile, "-top")
     assert "Total samples = 4" in readers.go_pprof(profile, "-top", "-sample_index=samples")
     assert "100% |   inlined (inline)" in readers.go_pprof(profile, "-peek=work")
+
+
+GO_PROGRAM = """package main
+
+import "fmt"
+
+//go:noinline
+func outer(n int) (sum int) {
+	for i := 0; i < n; i++ {
+		sum += inner(i)
+	}
+	return
+}
+
+func inner(i int) int {
+	return i*i ^ i>>3
+}
+
+func main() {
+	sum := 0
+	for i := 0; i < 300; i++ {
+		sum += outer(1000000)
+	}
+	fmt.Println(sum)
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def go_program(build, tmp_path_factory):
+    """A profile of a Go program by perf record; its text is at the beginning of its file."""
+    needs.go_at_least(1, 21)
+    folder = tmp_path_factory.mktemp("go")
+    (folder / "main.go").write_text(GO_PROGRAM)
+    (folder / "go.mod").write_text("module program\ngo 1.21\n")
+    run.run(["go", "build", "-o", "program", "."], cwd=folder).ok()
+    run.run([needs.perf(), "record", "-q", "-g", "-e", "cpu-clock:u", "-o", folder / "perf.data",
+             folder / "program"]).ok()
+    run.run([build / "pa2pprof", "-o", folder / "default.pgo", folder / "perf.data"]).ok()
+    return folder
+
+
+def test_lines_of_addresses(go_program):
+    text = readers.go_pprof(go_program / "default.pgo", "-raw")
+    inlined = r"main\.inner \S+/main\.go:14:0 s=13\n +main\.outer \S+/main\.go:8:0 s=6"
+    assert re.search(inlined, text), text
+
+
+def test_code_at_the_beginning_of_its_file(go_program):
+    """go tool pprof finds the instructions."""
+    text = readers.go_pprof(go_program / "default.pgo", "-disasm=main.outer")
+    assert re.search(r"^ +[\d.]+[mu]?s .*main\.go:\d+$", text, re.M), text
+
+
+def test_profile_guided_build(go_program):
+    """The compiler finds the hot call: it says where."""
+    result = run.run(["go", "build", "-pgo=default.pgo", "-gcflags=-d=pgodebug=1", "-o", "again",
+                      "."], cwd=go_program, timeout=300)
+    assert result.status == 0, result
+    assert "hot-node enabled" in result.err + result.out, result
