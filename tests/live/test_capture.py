@@ -103,6 +103,17 @@ def test_profile_of_the_capture_and_of_its_file_are_the_same(profile, workload, 
                for name, file, line in lines)
 
 
+def test_lines_and_inlined_functions(profile, workload):
+    """The capture's profile has them, as its file's has."""
+    found = profile("--sample-rate", "999", "--", workload("inlines"), "--seconds", "1")
+    again = found.data.with_suffix(".again")
+    found.convert("pa2pprof", "-o", again)
+    live, kept = (sorted(map(str, raw.locations.values()))
+                  for raw in (found.raw, readers.pprof_raw(again)))
+    assert live == kept
+    assert any("rounds" in location and "deep" in location for location in live)
+
+
 def test_losses_are_counted(start, workload):
     """A ring that is too small, and an agent that is held up: not one sample goes uncounted."""
     burner = start("--sample-rate", "20000", "--ring-size", "4", "--duration", "1500ms",
