@@ -225,9 +225,11 @@ static int walk(struct recovery *r, struct pd_reader *reader, bool writing)
 static int read_failed(struct recovery *r, struct pd_reader *reader, int err, const char *verb)
 {
 	const char *msg = reader ? pd_reader__errmsg(reader) : "";
+	const char *name = strcmp(r->in, "-") ? r->in : "standard input";
 
-	return fail(r, err, "%s: failed to %s: %s", strcmp(r->in, "-") ? r->in : "standard input",
-		    verb, *msg ? msg : strerror(-err));
+	if (!strncmp(msg, "failed to ", 10))
+		return fail(r, err, "%s: %s", name, msg);
+	return fail(r, err, "%s: failed to %s: %s", name, verb, *msg ? msg : strerror(-err));
 }
 
 static int write_failed(struct recovery *r, const char *out, int err)

@@ -20,6 +20,7 @@ struct pa_input {
 	const char **tags;
 	size_t tag_cnt;
 	bool is_whole;
+	bool lacks_cpus; /* a sample that does not say its CPU was asked for it */
 	char errmsg[512];
 };
 
@@ -46,6 +47,19 @@ __attribute__((format(printf, 2, 3))) static void warn(const struct pa_input *in
 	vsnprintf(msg, sizeof(msg), fmt, ap);
 	va_end(ap);
 	in->opts.warn(in->opts.ctx, msg);
+}
+
+/* What the reader says, as "failed to VERB: REASON". */
+static int fail_reading(struct pa_input *in, int err, const char *verb)
+{
+	const char *msg = in->reader ? pd_reader__errmsg(in->reader) : "";
+	const char *help = err == -EBADMSG && !strcmp(verb, "read")
+				   ? " (perf-agent recover passes over damage)"
+				   : "";
+
+	if (!strncmp(msg, "failed to ", 10))
+		return fail(in, err, "%s", msg);
+	return fail(in, err, "failed to %s: %s%s", verb, *msg ? msg : strerror(-err), help);
 }
 
 /* Processes and perf-maps of this machine say nothing about a file from another one. */
@@ -147,15 +161,23 @@ static void judge(struct pa_input *in, int end)
 		warn(in, "%llu samples were lost while recording",
 		     (unsigned long long)stats.lost_cnt);
 	judge_walks(in, &stats);
-	if (!stats.sample_cnt)
+	if (in->lacks_cpus)
+		warn(in, "samples without their CPU were left out: perf record -a or --sample-cpu "
+			 "records it");
+	else if (!stats.sample_cnt)
 		warn(in, stats.filtered_cnt ? "no sample passes the filters"
 					    : "the file has no samples");
 }
 
 static bool keeps(void *ctx, const struct pd_sample *s, const char *comm)
 {
-	const struct pa_input *in = ctx;
+	struct pa_input *in = ctx;
+	const struct pd_event *e = pd_events__get(pd_reader__events(in->reader), s->id.event);
 
+	if (in->opts.filter->cpus.cnt && !(e->attr.sample_type & PERF_SAMPLE_CPU)) {
+		in->lacks_cpus = true;
+		return false;
+	}
 	return pa_filter__keeps(in->opts.filter, s, comm);
 }
 
@@ -241,10 +263,7 @@ int pa_input__open(const char *path, const struct pa_input_opts *opts, struct pa
 	memcpy(&in->opts, opts, opts->sz < sizeof(in->opts) ? opts->sz : sizeof(in->opts));
 	err = pd_reader__open(path, &in->reader);
 	if (err)
-		return fail(in, err, "failed to open: %s",
-			    in->reader && *pd_reader__errmsg(in->reader)
-				    ? pd_reader__errmsg(in->reader)
-				    : strerror(-err));
+		return fail_reading(in, err, "open");
 	err = use_kcore_dir(in);
 	if (!err)
 		err = set_up(in);
@@ -254,10 +273,7 @@ int pa_input__open(const char *path, const struct pa_input_opts *opts, struct pa
 	if (end && *pa_session__errmsg(in->session))
 		return fail(in, end, "%s", pa_session__errmsg(in->session));
 	if (end && end != -ENODATA)
-		return fail(in, end, "failed to read: %s%s",
-			    *pd_reader__errmsg(in->reader) ? pd_reader__errmsg(in->reader)
-							   : strerror(-end),
-			    end == -EBADMSG ? " (perf-agent recover passes over damage)" : "");
+		return fail_reading(in, end, "read");
 	judge(in, end);
 	/* a stream says where it comes from in its records */
 	tell_origin(in);

@@ -257,3 +257,14 @@ def test_very_many_tags(tool, make, tmp_path):
     attrs = [make.attr(make.SOFTWARE, make.CPU_CLOCK, 99)]
     (tmp_path / "in").write_bytes(make.perf_data([make.comm(1, 1, "app", 1)], attrs, tags=tags))
     run.run([tool("pa2pprof"), "-o", tmp_path / "out", *[tmp_path / "in"] * 2], timeout=20).ok()
+
+
+def test_cpus_that_were_not_recorded(tool, tmp_path):
+    """perf record without -a does not: CPU 0 is none of them."""
+    f = forge.Forge()
+    kind = forge.IDENTIFIER | forge.IP | forge.TID | forge.TIME
+    sample = f.record(9, 2, f.u64s(11, 0x401010) + f.pack("IIQ", 7, 7, 5))
+    (tmp_path / "in").write_bytes(f.file([sample], [f.attr(sample_type=kind)], (11,))[0])
+    assert weight(folded(tool, tmp_path / "in")) == 1
+    result = run.run([tool("pa2folded"), "--cpu", "0", tmp_path / "in"]).ok()
+    assert not result.out and "without their CPU" in result.err

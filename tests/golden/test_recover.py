@@ -294,7 +294,7 @@ def test_failures(agent, tmp_path):
     def status(*args):
         result = run.run([agent, "recover", *args])
         assert len(result.err.splitlines()) in (1, 3), result
-        assert "perf-agent recover: " in result.err
+        assert "perf-agent recover: " in result.err and result.err.count("failed to") <= 1
         return result.status
     good, junk = tmp_path / "good", tmp_path / "junk"
     good.write_bytes(one_event(SAMPLES)[0])
