@@ -19,7 +19,7 @@
 #define OUT_BYTES (64 * 1024)
 #define DEFLATE_BYTES ((size_t)1 << 30) /* at once: zlib counts in 32 bits */
 /* On profiles a third faster than the default, for 2 % more bytes. */
-#define GZIP_LEVEL 1 /* 6 takes three times as long and saves an eighth */
+#define GZIP_LEVEL 1		   /* 6 takes three times as long and saves an eighth */
 #define GZIP_WINDOW_BITS (15 + 16) /* zlib: + 16 asks for a gzip header; its mtime is 0 */
 
 int pprof_buf__reserve(struct pprof_buf *b, size_t more_bytes)
