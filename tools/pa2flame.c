@@ -255,6 +255,7 @@ int main(int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, 0, NULL, &opts))
 		return TOOL_FAILED;
 	opts.files.opts.one_event = true;
+	opts.files.opts.merge_functions = true;
 	opts.files.opts.merge_processes = opts.files.opts.merge_threads = true;
 	if (pa_calltree__new(&tree))
 		tool_message(opts.files.inputs[0], "failed to read: out of memory");

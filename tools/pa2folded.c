@@ -136,6 +136,7 @@ int main(int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, 0, NULL, &opts))
 		return TOOL_FAILED;
 	opts.files.opts.one_event = true;
+	opts.files.opts.merge_functions = true;
 	opts.files.opts.merge_threads =
 		opts.folded.root != PA_ROOT_COMM_TID && opts.folded.root != PA_ROOT_TID;
 	opts.files.opts.merge_processes = opts.files.opts.merge_threads &&

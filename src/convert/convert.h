@@ -44,6 +44,10 @@ struct pa_session_opts {
 	 *  they say nothing, and there can be as many as samples. Not for a live capture, whose
 	 *  maps may come later. */
 	bool merge_unmapped;
+	/** Addresses of one function (of a binary, where the function is unknown) are one place:
+	 *  pa_frame.address is then any of them. Where the data's form allows it (a file, no lines,
+	 *  merge_unmapped); many fewer stacks. */
+	bool merge_functions;
 	/** Weights of different events don't add up: resolve keeps the stacks of the first event
 	 *  that was sampled, and warns about the others. */
 	bool one_event;

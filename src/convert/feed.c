@@ -143,6 +143,7 @@ static int feed_file(struct feeder *f)
 	if (end < 0 && end != -ENODATA)
 		return end;
 	err = drain_sideband(f);
+	pa_functions__start(f->s);
 	if (!err)
 		err = pd_reader__rewind(f->r);
 	if (err)

@@ -233,6 +233,7 @@ static int set_up(struct pa_input *in)
 		.merge_unmapped = !in->opts.addresses,
 		.merge_processes = in->opts.merge_processes,
 		.merge_threads = in->opts.merge_threads,
+		.merge_functions = in->opts.merge_functions,
 		.warn = session_warn,
 		.origin = tell_origin,
 		.ctx = in,

@@ -19,7 +19,8 @@ struct pa_input_opts {
 	const char *kallsyms, *vmlinux;
 	bool no_symbols; /* look none up: frames keep their binary and address */
 	bool addresses;	 /* tell unmapped addresses apart (larger, slower) */
-	bool one_event, merge_processes, merge_threads; /* as pa_session_opts has them */
+	/* as pa_session_opts has them */
+	bool one_event, merge_processes, merge_threads, merge_functions;
 	const struct pa_filter *filter; /* borrowed until close; NULL: all samples */
 	/** As in struct pa_session_opts. */
 	const char *event, *weight_field;

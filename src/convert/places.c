@@ -1,24 +1,55 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * places.c - raw call chains to numbers of places. Most addresses were seen a moment ago in the
- * same address space: a direct-mapped cache answers for them without a search of the maps. It is
- * done in steps, so that the caller can take each for several chains in turn: each step fetches
- * what the next one reads.
+ * same address space: a direct-mapped cache answers for them without a search of the maps. The
+ * others of a few samples are looked for together: each step fetches what the next one reads.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "convert/session.h"
 
-enum { CACHE_SLOTS = 1 << 16, PLACES_MAX = INT32_MAX - 1, SPACE_KERNEL = PA_NONE };
+enum { CACHE_SLOTS = 1 << 16, CONTEXT_SLOTS = 1 << 12 };
+enum { CONTEXT_KERNEL = 0 }; /* of kernel addresses, which mean the same in every process */
 
-/* Invariant: place_plus1 0 is a free slot. Kernel addresses have space SPACE_KERNEL. */
+/* Invariant: place_plus1 0 is a free slot. */
 struct pa_place_slot {
-	uint64_t ip, epoch_ns;
-	uint32_t space;
+	uint64_t ip;
+	uint32_t context;
 	uint32_t place_plus1 : 31, is_return : 1;
 };
-_Static_assert(sizeof(struct pa_place_slot) == 24, "the cache fits caches");
+_Static_assert(sizeof(struct pa_place_slot) == 16, "the cache fits caches");
+
+/* A space and epoch of late. Invariant: number 0 is a free slot. */
+struct pa_place_context_slot {
+	uint64_t epoch_ns;
+	uint32_t space, number;
+};
+
+int pa_places__number(struct pa_session *s, struct pa_place_context *c)
+{
+	struct pa_places *p = &s->places;
+	struct pa_place_context_slot *slot;
+
+	if (!p->cache)
+		p->cache = calloc(CACHE_SLOTS, sizeof(*p->cache));
+	if (!p->spaces)
+		p->spaces = calloc(CONTEXT_SLOTS, sizeof(*p->spaces));
+	if (!p->cache || !p->spaces)
+		return -ENOMEM;
+	slot = &p->spaces[pa_mix(s->seed ^ c->space, c->epoch_ns ^ 0xd6e8feb86659fd93ULL) %
+			  CONTEXT_SLOTS];
+	if (!slot->number || slot->space != c->space || slot->epoch_ns != c->epoch_ns) {
+		if (p->context_cnt == UINT32_MAX) { /* begin again, and know nothing */
+			memset(p->cache, 0, CACHE_SLOTS * sizeof(*p->cache));
+			memset(p->spaces, 0, CONTEXT_SLOTS * sizeof(*p->spaces));
+			p->context_cnt = 0;
+		}
+		*slot = (struct pa_place_context_slot){c->epoch_ns, c->space, ++p->context_cnt};
+	}
+	c->number = slot->number;
+	return 0;
+}
 
 static uint32_t find_place(const struct pa_places *p, uint64_t hash, const struct pa_place *want)
 {
@@ -48,7 +79,7 @@ static uint32_t get_place(struct pa_places *p, uint64_t hash, const struct pa_pl
 
 	if (i != PA_NONE)
 		return i;
-	if (p->cnt >= PLACES_MAX ||
+	if (p->cnt >= PA_PLACES_MAX ||
 	    pa_array_grow(&p->places, p->cnt, &p->cap, sizeof(*p->places)) ||
 	    pa_index__add(&p->table, hash, p->cnt))
 		return PA_NONE;
@@ -121,36 +152,20 @@ static bool change_context(uint64_t marker, uint8_t *cpumode)
 }
 
 /* Where the cache would know an address. */
-static void start_step(struct pa_session *s, const struct pa_place_context *c,
-		       struct pa_place_step *step, uint64_t ip, uint8_t cpumode, bool is_return)
+static uint32_t slot_of(const struct pa_session *s, uint64_t ip, uint32_t context, bool is_return)
 {
-	uint32_t space;
-	uint64_t hash;
-
-	step->ip = ip;
-	step->cpumode = cpumode;
-	step->in_kernel = pa_is_kernel(cpumode, ip);
-	step->is_return = is_return && ip;
-	space = step->in_kernel ? SPACE_KERNEL : c->space;
-	hash = pa_mix(ip ^ s->seed, (step->in_kernel ? 0 : c->epoch_ns) ^
-					    ((uint64_t)space << 1 | step->is_return) ^
-					    0xd6e8feb86659fd93ULL);
-	step->slot = hash % CACHE_SLOTS;
-	__builtin_prefetch(&s->places.cache[step->slot], 1);
+	return pa_mix(ip ^ s->seed, ((uint64_t)context << 1 | is_return) ^ 0xd6e8feb86659fd93ULL) %
+	       CACHE_SLOTS;
 }
 
-ssize_t pa_places__start(struct pa_session *s, const struct pa_place_context *c,
-			 const uint64_t *ips, size_t ip_cnt, uint8_t cpumode,
-			 struct pa_place_step *steps, uint32_t *kernel_cnt)
+uint32_t pa_places__take(const struct pa_session *s, struct pa_place_batch *b,
+			 const struct pa_place_context *c, const uint64_t *ips, size_t ip_cnt,
+			 uint8_t cpumode, uint32_t *kernel_cnt)
 {
+	struct pa_place_step *first = b->steps + b->cnt, *step = first;
 	bool is_first = true; /* of its context: not a return address */
-	size_t cnt = 0;
+	uint32_t in_kernel_cnt = 0;
 
-	if (!s->places.cache)
-		s->places.cache = calloc(CACHE_SLOTS, sizeof(*s->places.cache));
-	if (!s->places.cache)
-		return -ENOMEM;
-	*kernel_cnt = 0;
 	for (size_t i = 0; i < ip_cnt; i++) {
 		uint64_t ip = pa_load64(ips + i);
 
@@ -159,90 +174,118 @@ ssize_t pa_places__start(struct pa_session *s, const struct pa_place_context *c,
 			i += ip == PA_CONTEXT_USER_DEFERRED;
 			continue;
 		}
-		start_step(s, c, &steps[cnt], ip, cpumode, !is_first);
-		*kernel_cnt += *kernel_cnt == cnt && steps[cnt].in_kernel;
-		cnt++;
+		step->ip = ip;
+		step->cpumode = cpumode;
+		step->in_kernel = pa_is_kernel(cpumode, ip);
+		step->is_return = !is_first && ip;
+		step->slot = slot_of(s, ip, step->in_kernel ? CONTEXT_KERNEL : c->number,
+				     step->is_return);
+		__builtin_prefetch(&s->places.cache[step->slot], 1);
+		in_kernel_cnt += in_kernel_cnt == step - first && step->in_kernel;
 		is_first = false;
+		step++;
 	}
-	return cnt;
+	*kernel_cnt = in_kernel_cnt;
+	b->cnt += step - first;
+	return step - first;
 }
 
-static bool is_cached(const struct pa_session *s, const struct pa_place_context *c,
-		      const struct pa_place_step *step)
+int pa_places__ask(struct pa_session *s, struct pa_place_batch *b, const struct pa_place_context *c,
+		   size_t first, size_t cnt)
 {
-	const struct pa_place_slot *slot = &s->places.cache[step->slot];
+	for (size_t i = first; i < first + cnt; i++) {
+		const struct pa_place_step *step = &b->steps[i];
+		const struct pa_place_slot *known = &s->places.cache[step->slot];
 
-	return slot->ip == step->ip && slot->place_plus1 && slot->is_return == step->is_return &&
-	       slot->space == (step->in_kernel ? SPACE_KERNEL : c->space) &&
-	       slot->epoch_ns == (step->in_kernel ? 0 : c->epoch_ns) && !is_guest(step);
-}
-
-int pa_places__locate(struct pa_session *s, const struct pa_place_context *c,
-		      struct pa_place_step *steps, size_t cnt)
-{
-	struct pa_places *p = &s->places;
-
-	for (size_t i = 0; i < cnt; i++) {
-		struct pa_place_step *step = &steps[i];
-		int err = 0;
-
-		step->number = PA_NONE;
-		if (is_cached(s, c, step)) {
-			step->number = p->cache[step->slot].place_plus1 - 1;
+		if (known->ip == step->ip && known->place_plus1 &&
+		    known->context == (step->in_kernel ? CONTEXT_KERNEL : c->number) &&
+		    known->is_return == step->is_return && !is_guest(step)) {
+			b->numbers[i] = known->place_plus1 - 1;
 			continue;
 		}
-		step->place = (struct pa_place){step->ip, PA_NONE, PA_NONE, step->is_return};
-		if (step->in_kernel)
-			step->place.image = pa_session_images__kernel(s);
-		else if (!is_guest(step))
-			err = locate(s, c, &step->place);
-		if (err || (step->in_kernel && step->place.image == PA_NONE))
+		if (b->miss_cnt == PA_BATCH_MISSES && pa_places__settle(s, b))
 			return -ENOMEM;
-		step->hash = hash_place(s, &step->place);
-		if (p->table.slots)
-			__builtin_prefetch(&p->table.slots[pa_index__start(&p->table, step->hash)]);
+		b->misses[b->miss_cnt].context = c;
+		b->misses[b->miss_cnt++].at = i;
 	}
 	return 0;
 }
 
-void pa_places__fetch(const struct pa_session *s, const struct pa_place_step *steps, size_t cnt)
+/* The place that is meant. */
+static int find_meaning(struct pa_session *s, const struct pa_place_step *step,
+			struct pa_place_miss *miss)
 {
-	const struct pa_places *p = &s->places;
+	int err = 0;
 
-	for (size_t i = 0; i < cnt; i++) {
-		uint32_t pos = pa_index__start(&p->table, steps[i].hash), number;
-
-		if (steps[i].number != PA_NONE)
-			continue;
-		number = pa_index__next(&p->table, steps[i].hash, &pos);
-		if (number != PA_NONE)
-			__builtin_prefetch(&p->places[number]);
+	miss->place = (struct pa_place){step->ip, PA_NONE, PA_NONE, step->is_return};
+	if (step->in_kernel) {
+		miss->place.image = pa_session_images__kernel(s);
+		err = miss->place.image == PA_NONE ? -ENOMEM : 0;
+	} else if (!is_guest(step)) {
+		err = locate(s, miss->context, &miss->place);
 	}
+	if (s->functions.on)
+		pa_functions__reduce(s, &miss->place);
+	miss->hash = hash_place(s, &miss->place);
+	return err;
 }
 
-int pa_places__finish(struct pa_session *s, const struct pa_place_context *c,
-		      struct pa_place_step *steps, size_t cnt, uint32_t *chain)
+static int use_number(struct pa_session *s, struct pa_place_batch *b,
+		      const struct pa_place_miss *miss)
 {
-	for (size_t i = 0; i < cnt; i++) {
-		struct pa_place_step *step = &steps[i];
+	const struct pa_place_step *step = &b->steps[miss->at];
+	uint32_t number = s->functions.on ? pa_functions__number(s, miss->hash, &miss->place)
+					  : get_place(&s->places, miss->hash, &miss->place);
 
-		chain[i] = step->number;
-		if (chain[i] != PA_NONE)
-			continue;
-		chain[i] = get_place(&s->places, step->hash, &step->place);
-		if (chain[i] == PA_NONE)
-			return -ENOMEM;
-		if (is_guest(step))
-			continue;
-		s->places.cache[step->slot] = (struct pa_place_slot){
-			.ip = step->ip,
-			.epoch_ns = step->in_kernel ? 0 : c->epoch_ns,
-			.space = step->in_kernel ? SPACE_KERNEL : c->space,
-			.place_plus1 = chain[i] + 1,
-			.is_return = step->is_return,
-		};
-	}
+	if (number == PA_NONE)
+		return -ENOMEM;
+	b->numbers[miss->at] = number;
+	if (is_guest(step))
+		return 0;
+	s->places.cache[step->slot] = (struct pa_place_slot){
+		.ip = step->ip,
+		.context = step->in_kernel ? CONTEXT_KERNEL : miss->context->number,
+		.place_plus1 = number + 1,
+		.is_return = step->is_return,
+	};
 	return 0;
+}
+
+/* What a miss will probably be found to be. */
+static void fetch_known(const struct pa_session *s, uint64_t hash)
+{
+	const struct pa_index *table =
+		s->functions.on ? &s->functions.address_table : &s->places.table;
+	uint32_t pos = pa_index__start(table, hash), i = pa_index__next(table, hash, &pos);
+
+	if (i == PA_NONE)
+		return;
+	if (s->functions.on)
+		__builtin_prefetch(&s->functions.addresses[i]);
+	else
+		__builtin_prefetch(&s->places.places[i]);
+}
+
+int pa_places__settle(struct pa_session *s, struct pa_place_batch *b)
+{
+	const struct pa_index *table =
+		s->functions.on ? &s->functions.address_table : &s->places.table;
+	size_t cnt = b->miss_cnt;
+	int err = 0;
+
+	b->miss_cnt = 0;
+	for (size_t i = 0; !err && i < cnt; i++) {
+		struct pa_place_miss *miss = &b->misses[i];
+
+		err = find_meaning(s, &b->steps[miss->at], miss);
+		if (table->slots)
+			__builtin_prefetch(&table->slots[pa_index__start(table, miss->hash)]);
+	}
+	for (size_t i = 0; !err && i < cnt; i++)
+		fetch_known(s, b->misses[i].hash);
+	for (size_t i = 0; !err && i < cnt; i++)
+		err = use_number(s, b, &b->misses[i]);
+	return err;
 }
 
 void pa_places__free(struct pa_places *p)
@@ -250,5 +293,6 @@ void pa_places__free(struct pa_places *p)
 	free(p->places);
 	pa_index__free(&p->table);
 	free(p->cache);
+	free(p->spaces);
 	memset(p, 0, sizeof(*p));
 }

@@ -25,23 +25,45 @@ struct pa_places {
 	struct pa_place *places;
 	size_t cnt, cap;
 	struct pa_index table;
-	struct pa_place_slot *cache; /* what an address meant last time */
+	struct pa_place_slot *cache;	      /* what an address meant last time */
+	struct pa_place_context_slot *spaces; /* numbers of contexts */
+	uint32_t context_cnt;
 };
 
 /** Whose addresses are meant, and when. */
 struct pa_place_context {
 	uint32_t space;
+	uint32_t number;	    /* of space and epoch, from pa_places__number */
 	uint64_t time_ns, epoch_ns; /* pa_space__epoch of time_ns */
 };
 
-/** An address on its way to a number. */
+/** An address of a chain. */
 struct pa_place_step {
 	uint64_t ip;
-	uint64_t hash;	       /* of place */
-	struct pa_place place; /* looked up, unless the cache knew the number */
-	uint32_t slot, number;
+	uint32_t slot; /* where the cache would know it */
 	uint8_t cpumode;
 	bool in_kernel, is_return;
+};
+
+/** One that the cache does not know. */
+struct pa_place_miss {
+	const struct pa_place_context *context;
+	uint64_t hash; /* of place */
+	struct pa_place place;
+	uint32_t at; /* whose it is, in the batch */
+};
+
+enum { PA_PLACES_MAX = INT32_MAX - 1 };
+enum { PA_BATCH_PLACES = 2048, PA_BATCH_MISSES = 256 };
+
+/** Addresses of some chains, one chain after the other, on their way to numbers: each step is
+ *  taken for all of them, so that the fetches from memory overlap. */
+struct pa_place_batch {
+	struct pa_place_step *steps; /* of each, room for PA_BATCH_PLACES and a chain */
+	uint32_t *numbers;
+	size_t cnt;
+	struct pa_place_miss misses[PA_BATCH_MISSES]; /* whose numbers are not there yet */
+	size_t miss_cnt;
 };
 
 /* Newer than the oldest headers that we build with; the entry after it is a cookie. */
@@ -49,20 +71,21 @@ struct pa_place_step {
 /** Does cpumode (or, where that is unknown, the address) mean the kernel? */
 bool pa_is_kernel(uint8_t cpumode, uint64_t ip);
 
-/** Part a chain into steps. @param steps  room for ip_cnt
- *  @param kernel_cnt  how many at its start are the kernel's
- *  @return how many there are, -ENOMEM */
-ssize_t pa_places__start(struct pa_session *s, const struct pa_place_context *c,
-			 const uint64_t *ips, size_t ip_cnt, uint8_t cpumode,
-			 struct pa_place_step *steps, uint32_t *kernel_cnt);
-/** Second: ask the cache, else the maps. @return 0, -ENOMEM */
-int pa_places__locate(struct pa_session *s, const struct pa_place_context *c,
-		      struct pa_place_step *steps, size_t cnt);
-/** Third, optional: fetch the places that are probably meant. */
-void pa_places__fetch(const struct pa_session *s, const struct pa_place_step *steps, size_t cnt);
-/** Last: the numbers. @return 0, -ENOMEM */
-int pa_places__finish(struct pa_session *s, const struct pa_place_context *c,
-		      struct pa_place_step *steps, size_t cnt, uint32_t *chain);
+/** Number a context: cached addresses belong to one. @return 0, -ENOMEM */
+int pa_places__number(struct pa_session *s, struct pa_place_context *c);
+/** First step: put a chain into the batch, behind what is there.
+ *  @param kernel_cnt  how many at the chain's start are the kernel's
+ *  @return how many numbers it makes, at most ip_cnt */
+uint32_t pa_places__take(const struct pa_session *s, struct pa_place_batch *b,
+			 const struct pa_place_context *c, const uint64_t *ips, size_t ip_cnt,
+			 uint8_t cpumode, uint32_t *kernel_cnt);
+/** Second: ask the cache for the numbers of cnt addresses from first on, which are of one chain.
+ *  @param c  the chain's; must stay where it is until the batch is settled
+ *  @return 0, -ENOMEM */
+int pa_places__ask(struct pa_session *s, struct pa_place_batch *b, const struct pa_place_context *c,
+		   size_t first, size_t cnt);
+/** Last: find the numbers that are still missing. @return 0, -ENOMEM */
+int pa_places__settle(struct pa_session *s, struct pa_place_batch *b);
 void pa_places__free(struct pa_places *p);
 
 #endif

@@ -90,7 +90,7 @@ static int find_lines(struct pa_session *s, struct pa_image *image, uint64_t add
 	return 0;
 }
 
-static int resolve_place(struct pa_session *s, struct pa_place *place, struct pa_frame *frame)
+int pa_session_resolve__place(struct pa_session *s, struct pa_place *place, struct pa_frame *frame)
 {
 	const struct pa_session_image *image;
 	int err = find_late(s, place);
@@ -157,9 +157,23 @@ static int load_hottest_first(struct pa_session *s)
 		qsort(images, s->image_cnt, sizeof(*images), compare_weights);
 	for (size_t i = 0; !err && i < s->image_cnt && images[i].weight; i++) {
 		unused = (struct pa_frame){0};
-		err = resolve_place(s, &s->places.places[images[i].place], &unused);
+		err = pa_session_resolve__place(s, &s->places.places[images[i].place], &unused);
 	}
 	free(images);
+	return err;
+}
+
+static int resolve_all(struct pa_session *s)
+{
+	int err = 0;
+
+	s->frames = calloc(s->places.cnt + 1, sizeof(*s->frames));
+	if (!s->frames)
+		return -ENOMEM;
+	if (s->opts.symbolizer && pa_symbolizer__search(s->opts.symbolizer)->debuginfod)
+		err = load_hottest_first(s);
+	for (size_t i = 0; !err && i < s->places.cnt; i++)
+		err = pa_session_resolve__place(s, &s->places.places[i], &s->frames[i]);
 	return err;
 }
 
@@ -179,13 +193,9 @@ int pa_session__resolve(struct pa_session *s)
 		pa_offcpu__drop_stacks(s);
 	if (s->opts.one_event)
 		keep_one_event(s);
-	s->frames = calloc(s->places.cnt + 1, sizeof(*s->frames));
-	if (!s->frames)
-		err = -ENOMEM;
-	if (!err && s->opts.symbolizer && pa_symbolizer__search(s->opts.symbolizer)->debuginfod)
-		err = load_hottest_first(s);
-	for (size_t i = 0; !err && i < s->places.cnt; i++)
-		err = resolve_place(s, &s->places.places[i], &s->frames[i]);
+	if (!err && !s->functions.on)
+		err = resolve_all(s);
+	pa_functions__free(&s->functions);
 	if (err)
 		s->stack_cnt = 0;
 	return err;

@@ -63,6 +63,7 @@ void pa_session__free(struct pa_session *s)
 	pa_index__free(&s->stack_table);
 	pa_pool__free(&s->chains);
 	pa_places__free(&s->places);
+	pa_functions__free(&s->functions);
 	free(s->frames);
 	free(s->scratch);
 	free(s);
@@ -393,6 +394,9 @@ static int feed_sample(struct pa_session *s, const struct perf_event_header *hdr
 		return -ENOMEM;
 	context.time_ns = time_ns;
 	context.epoch_ns = pa_space__epoch(&s->procs.spaces[context.space], time_ns);
+	err = pa_places__number(s, &context);
+	if (err)
+		return err;
 	key.pid = s->opts.merge_processes ? 0 : sample.id.pid;
 	key.tid = s->opts.merge_threads ? 0 : sample.id.tid;
 	key.event = sample.id.event;

@@ -8,7 +8,7 @@
 #include "convert/convert.h"
 #include "convert/fields.h"
 #include "convert/offcpu.h"
-#include "convert/places.h"
+#include "convert/functions.h"
 #include "convert/readings.h"
 
 /** An image as records name it. One per ELF file (path and build-id, else path and inode), one
@@ -84,8 +84,10 @@ struct pa_session {
 	uint64_t lost_samples_cnt;
 
 	struct pa_places places;
-	struct pa_frame *frames; /* one per place, after resolve */
-	struct pa_pool infos;	 /* pa_map_info */
+	struct pa_functions functions;
+	struct pa_frame
+		*frames;      /* one per place, after resolve; with functions from the first on */
+	struct pa_pool infos; /* pa_map_info */
 	uint32_t info_cnt;
 	struct pa_map_info *jit_info;
 	struct pa_session_unwind *unwind; /* from the first copied stack on */
@@ -115,6 +117,11 @@ int pa_session_images__open(struct pa_session *s, uint32_t i);
 /** The mapping that the profile shows for image i. @return NULL without memory */
 const struct pa_map_info *pa_session_images__info(struct pa_session *s, uint32_t i);
 void pa_session_images__free(struct pa_session *s);
+
+/* resolve.c */
+
+/** What is shown for a place. It may learn its image only now. @return 0, -ENOMEM */
+int pa_session_resolve__place(struct pa_session *s, struct pa_place *place, struct pa_frame *frame);
 
 /* unwind.c */
 

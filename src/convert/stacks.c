@@ -4,8 +4,8 @@
  * probe, and for a stack that is known nothing else. Two things make it fast. A chain of addresses
  * that was seen a moment ago is found as it is (the usual case where few processes run the same
  * code for long). Where there are many stacks and processes each step misses the caches: samples
- * wait in a short queue, and each new one takes those before it a step further, while what their
- * next step reads is fetched.
+ * are gathered in a batch and taken through each step together, while what their next step reads
+ * is fetched.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,9 +13,9 @@
 
 #include "convert/session.h"
 
-/* After how many further samples each step of a sample is taken. */
-enum { LOCATE = 3, FETCH_PLACES = 5, FINISH = 7, FETCH_ENTRY = 11, FETCH_CHAIN = 15, COUNT = 19 };
-enum { QUEUE_CNT = 32, SHORT_CNT = 120 };
+/* A batch is full at so many samples, or at PA_BATCH_PLACES. An image that is to be held may be
+ * gone soon: then places are looked for earlier. */
+enum { BATCH_SAMPLES = 64, HOLD_SAMPLES = 4 };
 
 /* Chains seen lately; when few of a try are seen again, a pause. */
 enum {
@@ -45,33 +45,31 @@ struct waiting {
 	struct pa_stack_key key;
 	struct pa_place_context context;
 	uint64_t hash, period;
-	uint32_t cnt;
 	struct recent *recent; /* its slot, if recent_turn is still the slot's turn; or NULL */
 	uint32_t recent_turn;
-	struct pa_place_step *steps; /* short_steps or long_steps; NULL: nobody waits here */
-	uint32_t *places;	     /* short_places or long_places */
-	struct pa_place_step short_steps[SHORT_CNT];
-	uint32_t short_places[SHORT_CNT];
+	uint32_t first, cnt; /* its places in the batch */
 };
 
-/* Sample i is in samples[i % QUEUE_CNT] while it waits. */
 struct pa_stack_queue {
-	struct waiting samples[QUEUE_CNT];
-	uint64_t next;
-	/* a chain that is too long for the queue waits alone */
-	struct pa_place_step *long_steps;
-	uint32_t *long_places;
+	struct waiting samples[BATCH_SAMPLES];
+	size_t cnt, settled_cnt; /* settled: their places are known */
+	struct pa_place_batch batch;
 	struct recent *recent; /* RECENT_SLOTS */
 	unsigned try_cnt, hit_cnt, pause_cnt;
 };
-_Static_assert((int)QUEUE_CNT > (int)COUNT, "the queue is longer than a sample's way");
 
-static bool is_same_stack(const struct pa_stack_entry *e, const struct waiting *w)
+static const uint32_t *places_of(const struct pa_session *s, const struct waiting *w)
+{
+	return s->stack_queue->batch.numbers + w->first;
+}
+
+static bool is_same_stack(const struct pa_session *s, const struct pa_stack_entry *e,
+			  const struct waiting *w)
 {
 	return e->hash == w->hash && e->comm == w->key.comm && e->pid == w->key.pid &&
 	       e->tid == w->key.tid && e->label == w->key.label && e->event == w->key.event &&
 	       e->place_cnt == w->cnt && e->kernel_cnt == w->key.kernel_cnt &&
-	       !memcmp(e->places, w->places, w->cnt * sizeof(*w->places));
+	       !memcmp(e->places, places_of(s, w), w->cnt * sizeof(*e->places));
 }
 
 static int add_new(struct pa_session *s, const struct waiting *w)
@@ -84,7 +82,7 @@ static int add_new(struct pa_session *s, const struct waiting *w)
 	copy = pa_pool__alloc(&s->chains, w->cnt * sizeof(*copy));
 	if (!copy || pa_index__add(&s->stack_table, w->hash, s->stack_cnt))
 		return -ENOMEM;
-	memcpy(copy, w->places, w->cnt * sizeof(*copy));
+	memcpy(copy, places_of(s, w), w->cnt * sizeof(*copy));
 	s->last_stack = s->stack_cnt;
 	s->stacks[s->stack_cnt++] = (struct pa_stack_entry){
 		.hash = w->hash,
@@ -109,7 +107,7 @@ static int count_stack(struct pa_session *s, const struct waiting *w)
 	while ((i = pa_index__next(&s->stack_table, w->hash, &pos)) != PA_NONE) {
 		struct pa_stack_entry *e = &s->stacks[i];
 
-		if (!is_same_stack(e, w))
+		if (!is_same_stack(s, e, w))
 			continue;
 		e->sample_cnt++;
 		e->period_sum += w->period;
@@ -128,11 +126,9 @@ static int count(struct pa_session *s, const struct waiting *w)
 	return err;
 }
 
-static int finish(struct pa_session *s, struct waiting *w)
+static void hash_stack(const struct pa_session *s, struct waiting *w)
 {
-	int err = pa_places__finish(s, &w->context, w->steps, w->cnt, w->places);
-
-	w->hash = pa_hash_bytes(w->places, w->cnt * sizeof(*w->places),
+	w->hash = pa_hash_bytes(places_of(s, w), w->cnt * sizeof(uint32_t),
 				pa_mix(s->seed ^ ((uint64_t)w->key.pid << 32 | w->key.tid),
 				       (uintptr_t)w->key.comm ^
 					       ((uint64_t)w->key.event << 48 |
@@ -140,7 +136,6 @@ static int finish(struct pa_session *s, struct waiting *w)
 	if (s->stack_table.slots)
 		__builtin_prefetch(
 			&s->stack_table.slots[pa_index__start(&s->stack_table, w->hash)]);
-	return err;
 }
 
 /* The entry that a sample will probably be counted in; NULL: none yet. */
@@ -170,77 +165,60 @@ static void fetch_chain(const struct pa_session *s, const struct waiting *w)
 		__builtin_prefetch(e->places);
 }
 
-/* Take the sample that came `age` samples ago a step further, if it takes one at that age. */
-static int advance(struct pa_session *s, struct waiting *w, unsigned age)
+/* Find the places of the samples that wait. */
+static int settle(struct pa_session *s)
 {
-	switch (age) {
-	case LOCATE:
-		return pa_places__locate(s, &w->context, w->steps, w->cnt);
-	case FETCH_PLACES:
-		pa_places__fetch(s, w->steps, w->cnt);
-		return 0;
-	case FINISH:
-		return finish(s, w);
-	case FETCH_ENTRY:
-		fetch_entry(s, w);
-		return 0;
-	case FETCH_CHAIN:
-		fetch_chain(s, w);
-		return 0;
-	case COUNT:
-		w->steps = NULL;
-		return count(s, w);
-	default:
-		return 0;
-	}
-}
-
-/* Time passes: each sample grows older by one, the oldest first. */
-static int tick(struct pa_session *s)
-{
-	static const unsigned ages[] = {COUNT,	FETCH_CHAIN,  FETCH_ENTRY,
-					FINISH, FETCH_PLACES, LOCATE};
 	struct pa_stack_queue *q = s->stack_queue;
 	int err = 0;
 
-	q->next++;
-	for (size_t i = 0; !err && i < sizeof(ages) / sizeof(*ages); i++) {
-		struct waiting *w = &q->samples[(q->next - 1 - ages[i]) % QUEUE_CNT];
+	for (; !err && q->settled_cnt < q->cnt; q->settled_cnt++) {
+		const struct waiting *w = &q->samples[q->settled_cnt];
 
-		if (w->steps)
-			err = advance(s, w, ages[i]);
+		err = pa_places__ask(s, &q->batch, &w->context, w->first, w->cnt);
 	}
-	return err;
+	return err ? err : pa_places__settle(s, &q->batch);
 }
 
 int pa_stacks__flush(struct pa_session *s)
 {
 	struct pa_stack_queue *q = s->stack_queue;
-	int err = 0;
+	size_t cnt = q ? q->cnt : 0;
+	int err;
 
-	if (!q)
+	if (!cnt)
 		return 0;
-	for (int i = 0; !err && i <= COUNT; i++) {
-		q->samples[q->next % QUEUE_CNT].steps = NULL; /* nobody */
-		err = tick(s);
-	}
+	err = settle(s);
+	q->cnt = q->settled_cnt = 0;
+	q->batch.cnt = q->batch.miss_cnt = 0;
+	if (err)
+		return err;
+	for (size_t i = 0; i < cnt; i++)
+		hash_stack(s, &q->samples[i]);
+	for (size_t i = 0; i < cnt; i++)
+		fetch_entry(s, &q->samples[i]);
+	for (size_t i = 0; i < cnt; i++)
+		fetch_chain(s, &q->samples[i]);
+	for (size_t i = 0; !err && i < cnt; i++)
+		err = count(s, &q->samples[i]);
 	return err;
 }
 
 static struct pa_stack_queue *get_queue(struct pa_session *s)
 {
 	struct pa_stack_queue *q = s->stack_queue;
+	/* whatever is in a batch that is not full, one chain more fits */
+	const size_t room = PA_BATCH_PLACES + PA_CHAIN_MAX;
 
 	if (q)
 		return q;
 	q = calloc(1, sizeof(*q));
 	if (!q)
 		return NULL;
-	q->long_steps = malloc(PA_CHAIN_MAX * sizeof(*q->long_steps));
-	q->long_places = malloc(PA_CHAIN_MAX * sizeof(*q->long_places));
+	q->batch.steps = malloc(room * sizeof(*q->batch.steps));
+	q->batch.numbers = malloc(room * sizeof(*q->batch.numbers));
 	q->recent = calloc(RECENT_SLOTS, sizeof(*q->recent));
 	s->stack_queue = q;
-	return q->long_steps && q->long_places && q->recent ? q : NULL;
+	return q->batch.steps && q->batch.numbers && q->recent ? q : NULL;
 }
 
 /* Is it worth while to look among the recent chains? */
@@ -293,52 +271,55 @@ static struct recent *find_recent(struct pa_session *s, const struct pa_stack_ke
 	return r;
 }
 
+/* Put a sample into the batch. */
+static int enqueue(struct pa_session *s, const struct pa_stack_key *key,
+		   const struct pa_place_context *context, const struct pd_sample *sample,
+		   struct recent *recent)
+{
+	struct pa_stack_queue *q = s->stack_queue;
+	struct waiting *w = &q->samples[q->cnt];
+	uint32_t kernel_cnt;
+
+	w->first = q->batch.cnt;
+	w->recent = recent;
+	w->recent_turn = recent ? recent->turn : 0;
+	w->key = *key;
+	w->context = *context;
+	w->period = sample->period;
+	w->cnt = pa_places__take(s, &q->batch, context, (const uint64_t *)sample->ips,
+				 sample->ip_cnt, sample->cpumode, &kernel_cnt);
+	w->key.kernel_cnt = kernel_cnt;
+	q->cnt++;
+	if (q->cnt == BATCH_SAMPLES || q->batch.cnt >= PA_BATCH_PLACES)
+		return pa_stacks__flush(s);
+	return s->opts.hold_images && q->cnt - q->settled_cnt >= HOLD_SAMPLES ? settle(s) : 0;
+}
+
 int pa_stacks__add(struct pa_session *s, const struct pa_stack_key *key,
 		   const struct pa_place_context *context, const struct pd_sample *sample)
 {
 	struct pa_stack_queue *q = get_queue(s);
-	bool is_long = sample->ip_cnt > SHORT_CNT;
 	struct pa_stack_entry *entry = NULL;
 	struct recent *recent = NULL;
-	struct waiting *w;
-	uint32_t kernel_cnt;
-	ssize_t cnt;
-	int err;
 
 	if (!q || sample->ip_cnt > PA_CHAIN_MAX)
 		return -ENOMEM;
 	/* with off_cpu the last stack that was counted must be the last sample's */
 	if (sample->ip_cnt <= RECENT_IPS && !s->opts.off_cpu && tries_recent(q))
 		recent = find_recent(s, key, context, sample, &entry);
-	if (entry) {
-		entry->sample_cnt++;
-		entry->period_sum += sample->period;
-		return 0;
-	}
-	w = &q->samples[q->next % QUEUE_CNT];
-	w->recent = recent;
-	w->recent_turn = recent ? recent->turn : 0;
-	w->key = *key;
-	w->context = *context;
-	w->period = sample->period;
-	w->steps = is_long ? q->long_steps : w->short_steps;
-	w->places = is_long ? q->long_places : w->short_places;
-	cnt = pa_places__start(s, context, (const uint64_t *)sample->ips, sample->ip_cnt,
-			       sample->cpumode, w->steps, &kernel_cnt);
-	if (cnt < 0)
-		return cnt;
-	w->cnt = cnt;
-	w->key.kernel_cnt = kernel_cnt;
-	err = tick(s);
-	return err || !is_long ? err : pa_stacks__flush(s);
+	if (!entry)
+		return enqueue(s, key, context, sample, recent);
+	entry->sample_cnt++;
+	entry->period_sum += sample->period;
+	return 0;
 }
 
 void pa_stacks__free_queue(struct pa_session *s)
 {
 	if (!s->stack_queue)
 		return;
-	free(s->stack_queue->long_steps);
-	free(s->stack_queue->long_places);
+	free(s->stack_queue->batch.steps);
+	free(s->stack_queue->batch.numbers);
 	free(s->stack_queue->recent);
 	free(s->stack_queue);
 }
