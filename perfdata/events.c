@@ -52,11 +52,10 @@ void pd_events__free(struct pd_events *t)
 
 static size_t id_slot(const struct pd_events *t, __u64 id)
 {
-	__u64 h = id ^ t->seed;
+	__extension__ typedef unsigned __int128 u128;
+	u128 h = (u128)(id ^ t->seed) * (t->seed ^ 0xff51afd7ed558ccdULL);
 
-	h = (h ^ (h >> 33)) * 0xff51afd7ed558ccdULL;
-	h = (h ^ (h >> 33)) * 0xc4ceb9fe1a85ec53ULL;
-	return (h ^ (h >> 33)) & (t->slot_cnt - 1);
+	return ((__u64)h ^ (__u64)(h >> 64)) & (t->slot_cnt - 1);
 }
 
 static void id_insert(struct pd_events *t, __u64 id, __u32 event_plus1)
@@ -154,7 +153,8 @@ static void layout_fill(struct pd_layout *l, const struct perf_event_attr *attr)
 		l->trailer_bytes = 8 * (__u32)__builtin_popcountll(attr->sample_type & trailer);
 	l->hw_idx = attr->branch_sample_type & PERF_SAMPLE_BRANCH_HW_INDEX;
 	l->branch_counters = attr->branch_sample_type & PD_BRANCH_COUNTERS;
-	l->common = attr->sample_type == PD_COMMON_SAMPLE_TYPE;
+	l->fixed_cnt = (__u32)__builtin_popcountll(attr->sample_type & PD_FIXED_FIELDS);
+	l->common = (attr->sample_type & ~(__u64)PD_FIXED_FIELDS) == PERF_SAMPLE_CALLCHAIN;
 }
 
 static char *default_name(const struct perf_event_attr *attr)

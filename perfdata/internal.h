@@ -71,13 +71,15 @@ struct pd_layout {
 	__u32 user_reg_cnt, intr_reg_cnt;
 	__u32 trailer_bytes; /* 0 without sample_id_all */
 	bool hw_idx, branch_counters;
-	bool common; /* sample_type is PD_COMMON_SAMPLE_TYPE */
+	__u32 fixed_cnt; /* fields of one word each, which come first */
+	bool common;	 /* they and the call chain are all there is */
 };
 
-/** The sample_type of the files that this library's users write. */
-#define PD_COMMON_SAMPLE_TYPE                                                                      \
+/** Fields of a sample that have one word each and come before all others. */
+#define PD_FIXED_FIELDS                                                                            \
 	(PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME |            \
-	 PERF_SAMPLE_CPU | PERF_SAMPLE_PERIOD | PERF_SAMPLE_CALLCHAIN)
+	 PERF_SAMPLE_ADDR | PERF_SAMPLE_ID | PERF_SAMPLE_STREAM_ID | PERF_SAMPLE_CPU |             \
+	 PERF_SAMPLE_PERIOD)
 
 struct pd_id_slot {
 	__u64 id;

@@ -331,6 +331,9 @@ struct pd_events *pd_reader__events(struct pd_reader *r);
  *  @return 1 record, 0 end, -EBADMSG malformed, -ENODATA the file ends inside a record (all
  *  records before it were returned), -errno */
 int pd_reader__next(struct pd_reader *r, const struct perf_event_header **hdr, __u64 *offset);
+/** The same, past samples: they are not looked at. */
+int pd_reader__next_sideband(struct pd_reader *r, const struct perf_event_header **hdr,
+			     __u64 *offset);
 /** Of the AUXTRACE record that pd_reader__next returned last, read what follows it in pieces. The
  *  record itself is gone after the first call.
  *  @return bytes, 0 when nothing is left, -ENODATA, -errno */

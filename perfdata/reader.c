@@ -471,6 +471,42 @@ static int next_record(struct pd_reader *r, const struct perf_event_header **hdr
 	}
 }
 
+/* The next record, if nothing needs to be done for it: one of the kernel's own types, native,
+ * whole in the window. The slow way does the same for it. */
+static inline bool next_plain(struct pd_reader *r, const struct perf_event_header **hdr)
+{
+	struct pd_stream *s = &r->stream;
+	size_t at = s->begin + r->pending_bytes;
+	const struct perf_event_header *h = (const struct perf_event_header *)(s->buf + at);
+
+	if (r->swap || r->wary || r->unzip || r->pending_skip || s->end - at < sizeof(*h) ||
+	    ((uintptr_t)h & 7) || h->type >= PD_RECORD_HEADER_ATTR || h->size < sizeof(*h) ||
+	    s->end - at < h->size)
+		return false;
+	pd_stream_consume(s, r->pending_bytes);
+	r->pending_bytes = h->size;
+	*hdr = h;
+	return true;
+}
+
+int pd_reader__next_sideband(struct pd_reader *r, const struct perf_event_header **hdr,
+			     __u64 *offset)
+{
+	int rc;
+
+	do {
+		while (!r->err && next_plain(r, hdr)) {
+			if ((*hdr)->type == PERF_RECORD_SAMPLE)
+				continue;
+			if (offset)
+				*offset = r->stream.offset;
+			return 1;
+		}
+		rc = pd_reader__next(r, hdr, offset);
+	} while (rc == 1 && (*hdr)->type == PERF_RECORD_SAMPLE);
+	return rc;
+}
+
 int pd_reader__next(struct pd_reader *r, const struct perf_event_header **hdr, __u64 *offset)
 {
 	__u64 at = 0;
@@ -478,6 +514,11 @@ int pd_reader__next(struct pd_reader *r, const struct perf_event_header **hdr, _
 
 	if (r->err)
 		return r->err;
+	if (next_plain(r, hdr)) {
+		if (offset)
+			*offset = r->stream.offset;
+		return 1;
+	}
 	rc = next_record(r, hdr, &at);
 	if (offset)
 		*offset = at;

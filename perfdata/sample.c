@@ -26,15 +26,12 @@ static inline void get_pair(const __u64 *p, __u32 *a, __u32 *b)
 }
 
 /* The fields of one word each before the variable ones. */
-static int parse_fixed(const struct pd_layout *l, struct cursor *c, struct pd_sample *out)
+static inline int parse_fixed(const struct pd_layout *l, struct cursor *c, struct pd_sample *out)
 {
 	const __u64 type = l->sample_type;
-	const __u64 fixed = PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID |
-			    PERF_SAMPLE_TIME | PERF_SAMPLE_ADDR | PERF_SAMPLE_ID |
-			    PERF_SAMPLE_STREAM_ID | PERF_SAMPLE_CPU | PERF_SAMPLE_PERIOD;
 	__u32 reserved;
 
-	if (left(c) < (size_t)__builtin_popcountll(type & fixed))
+	if (left(c) < l->fixed_cnt)
 		return -EBADMSG;
 	if (type & PERF_SAMPLE_IDENTIFIER)
 		out->id.id = *c->p++;
@@ -242,20 +239,9 @@ static int parse_sample(const struct pd_events *t, const struct perf_event_heade
 		return -ENOENT;
 	out->id.event = event;
 	l = &t->layouts[event];
-	if (__builtin_expect(l->common && left(&c) >= 7, 1)) {
-		out->id.id = words[0];
-		out->ip = words[1];
-		get_pair(words + 2, &out->id.pid, &out->id.tid);
-		out->id.time = words[3];
-		out->id.cpu = *(const __u32 *)(words + 4);
-		out->period = words[5];
-		c.p += 6;
-		err = parse_callchain(&c, out);
-	} else if (parse_fixed(l, &c, out)) {
+	if (parse_fixed(l, &c, out))
 		return -EBADMSG;
-	} else {
-		err = parse_variable(l, &c, out);
-	}
+	err = l->common ? parse_callchain(&c, out) : parse_variable(l, &c, out);
 	*left_cnt = left(&c);
 	return err;
 }

@@ -133,7 +133,7 @@ static int feed_file(struct feeder *f)
 	const struct perf_event_header *hdr;
 	int err, end;
 
-	while ((end = pd_reader__next(f->r, &hdr, NULL)) == 1) {
+	while ((end = pd_reader__next_sideband(f->r, &hdr, NULL)) == 1) {
 		if (!pa_session__is_sideband(hdr->type))
 			continue;
 		err = take_sideband(f, hdr);

@@ -176,7 +176,7 @@ static void work_out(struct pa_session *s, const struct pd_event *e, struct pa_e
 			f->label_seen |= 1u << i;
 	}
 	use->is_plain = use->is_wanted && !use->off && !s->opts.weight_field &&
-			!s->opts.label_fields && !is_sum(e);
+			!(s->opts.label_fields && *s->opts.label_fields) && !is_sum(e);
 }
 
 /* @return NULL without memory */
