@@ -10,13 +10,16 @@
 #include "convert/session.h"
 
 enum { CACHE_SLOTS = 1 << 16, CONTEXT_SLOTS = 1 << 12 };
-enum { CONTEXT_KERNEL = 0 }; /* of kernel addresses, which mean the same in every process */
+/* Numbers of contexts: 0 is none, others are of spaces. Kernel addresses mean the same in every
+ * process. Guest code is not in the maps: it must not answer for the process's own. */
+enum { CONTEXT_GUEST = 1, CONTEXT_KERNEL, CONTEXT_FIRST };
+#define CONTEXT_LAST (UINT32_MAX / 2)
 
-/* Invariant: place_plus1 0 is a free slot. */
+/* Invariant: key 0 is a free slot. */
 struct pa_place_slot {
 	uint64_t ip;
-	uint32_t context;
-	uint32_t place_plus1 : 31, is_return : 1;
+	uint32_t key; /* as in pa_place_step */
+	uint32_t number;
 };
 _Static_assert(sizeof(struct pa_place_slot) == 16, "the cache fits caches");
 
@@ -40,12 +43,14 @@ int pa_places__number(struct pa_session *s, struct pa_place_context *c)
 	slot = &p->spaces[pa_mix(s->seed ^ c->space, c->epoch_ns ^ 0xd6e8feb86659fd93ULL) %
 			  CONTEXT_SLOTS];
 	if (!slot->number || slot->space != c->space || slot->epoch_ns != c->epoch_ns) {
-		if (p->context_cnt == UINT32_MAX) { /* begin again, and know nothing */
+		if (p->context_cnt == CONTEXT_LAST) { /* begin again, and know nothing */
 			memset(p->cache, 0, CACHE_SLOTS * sizeof(*p->cache));
 			memset(p->spaces, 0, CONTEXT_SLOTS * sizeof(*p->spaces));
 			p->context_cnt = 0;
 		}
-		*slot = (struct pa_place_context_slot){c->epoch_ns, c->space, ++p->context_cnt};
+		if (!p->context_cnt)
+			p->context_cnt = CONTEXT_FIRST;
+		*slot = (struct pa_place_context_slot){c->epoch_ns, c->space, p->context_cnt++};
 	}
 	c->number = slot->number;
 	return 0;
@@ -100,13 +105,6 @@ bool pa_is_kernel(uint8_t cpumode, uint64_t ip)
 	}
 }
 
-/* Guest code is not in the maps: it must not answer for the process's own. */
-static bool is_guest(const struct pa_place_step *step)
-{
-	return !step->in_kernel && step->cpumode != PERF_RECORD_MISC_USER &&
-	       step->cpumode != PERF_RECORD_MISC_CPUMODE_UNKNOWN;
-}
-
 /* What an address of a process means. */
 static int locate(struct pa_session *s, const struct pa_place_context *c, struct pa_place *place)
 {
@@ -151,41 +149,50 @@ static bool change_context(uint64_t marker, uint8_t *cpumode)
 	}
 }
 
-/* Where the cache would know an address. */
-static uint32_t slot_of(const struct pa_session *s, uint64_t ip, uint32_t context, bool is_return)
+/* Whose an address is. */
+static uint32_t context_of(const struct pa_place_context *c, uint8_t cpumode, uint64_t ip)
 {
-	return pa_mix(ip ^ s->seed, ((uint64_t)context << 1 | is_return) ^ 0xd6e8feb86659fd93ULL) %
-	       CACHE_SLOTS;
+	switch (cpumode) {
+	case PERF_RECORD_MISC_USER:
+		return c->number;
+	case PERF_RECORD_MISC_KERNEL:
+	case PERF_RECORD_MISC_HYPERVISOR:
+		return CONTEXT_KERNEL;
+	case PERF_RECORD_MISC_CPUMODE_UNKNOWN:
+		return pa_is_kernel(cpumode, ip) ? CONTEXT_KERNEL : c->number;
+	default:
+		return CONTEXT_GUEST;
+	}
 }
 
 uint32_t pa_places__take(const struct pa_session *s, struct pa_place_batch *b,
 			 const struct pa_place_context *c, const uint64_t *ips, size_t ip_cnt,
 			 uint8_t cpumode, uint32_t *kernel_cnt)
 {
-	struct pa_place_step *first = b->steps + b->cnt, *step = first;
-	bool is_first = true; /* of its context: not a return address */
-	uint32_t in_kernel_cnt = 0;
+	struct pa_place_step *const first = b->steps + b->cnt, *step = first;
+	const struct pa_place_slot *cache = s->places.cache;
+	bool is_return = false; /* the first of a context is none */
+	const uint64_t seed = s->seed;
 
+	*kernel_cnt = 0;
 	for (size_t i = 0; i < ip_cnt; i++) {
 		uint64_t ip = pa_load64(ips + i);
+		uint32_t context;
 
 		if (ip >= (uint64_t)PERF_CONTEXT_MAX) {
-			is_first |= change_context(ip, &cpumode);
+			is_return &= !change_context(ip, &cpumode);
 			i += ip == PA_CONTEXT_USER_DEFERRED;
 			continue;
 		}
+		context = context_of(c, cpumode, ip);
 		step->ip = ip;
-		step->cpumode = cpumode;
-		step->in_kernel = pa_is_kernel(cpumode, ip);
-		step->is_return = !is_first && ip;
-		step->slot = slot_of(s, ip, step->in_kernel ? CONTEXT_KERNEL : c->number,
-				     step->is_return);
-		__builtin_prefetch(&s->places.cache[step->slot], 1);
-		in_kernel_cnt += in_kernel_cnt == step - first && step->in_kernel;
-		is_first = false;
+		step->key = context << 1 | (is_return && ip);
+		step->slot = pa_mix(ip ^ seed, step->key ^ 0xd6e8feb86659fd93ULL) % CACHE_SLOTS;
+		__builtin_prefetch(&cache[step->slot], 1);
+		*kernel_cnt += context == CONTEXT_KERNEL && *kernel_cnt == step - first;
+		is_return = true;
 		step++;
 	}
-	*kernel_cnt = in_kernel_cnt;
 	b->cnt += step - first;
 	return step - first;
 }
@@ -193,14 +200,14 @@ uint32_t pa_places__take(const struct pa_session *s, struct pa_place_batch *b,
 int pa_places__ask(struct pa_session *s, struct pa_place_batch *b, const struct pa_place_context *c,
 		   size_t first, size_t cnt)
 {
+	const struct pa_place_slot *cache = s->places.cache;
+
 	for (size_t i = first; i < first + cnt; i++) {
 		const struct pa_place_step *step = &b->steps[i];
-		const struct pa_place_slot *known = &s->places.cache[step->slot];
+		const struct pa_place_slot *known = &cache[step->slot];
 
-		if (known->ip == step->ip && known->place_plus1 &&
-		    known->context == (step->in_kernel ? CONTEXT_KERNEL : c->number) &&
-		    known->is_return == step->is_return && !is_guest(step)) {
-			b->numbers[i] = known->place_plus1 - 1;
+		if (known->ip == step->ip && known->key == step->key) {
+			b->numbers[i] = known->number;
 			continue;
 		}
 		if (b->miss_cnt == PA_BATCH_MISSES && pa_places__settle(s, b))
@@ -217,11 +224,11 @@ static int find_meaning(struct pa_session *s, const struct pa_place_step *step,
 {
 	int err = 0;
 
-	miss->place = (struct pa_place){step->ip, PA_NONE, PA_NONE, step->is_return};
-	if (step->in_kernel) {
+	miss->place = (struct pa_place){step->ip, PA_NONE, PA_NONE, step->key & 1};
+	if (step->key >> 1 == CONTEXT_KERNEL) {
 		miss->place.image = pa_session_images__kernel(s);
 		err = miss->place.image == PA_NONE ? -ENOMEM : 0;
-	} else if (!is_guest(step)) {
+	} else if (step->key >> 1 != CONTEXT_GUEST) {
 		err = locate(s, miss->context, &miss->place);
 	}
 	if (s->functions.on)
@@ -240,14 +247,8 @@ static int use_number(struct pa_session *s, struct pa_place_batch *b,
 	if (number == PA_NONE)
 		return -ENOMEM;
 	b->numbers[miss->at] = number;
-	if (is_guest(step))
-		return 0;
-	s->places.cache[step->slot] = (struct pa_place_slot){
-		.ip = step->ip,
-		.context = step->in_kernel ? CONTEXT_KERNEL : miss->context->number,
-		.place_plus1 = number + 1,
-		.is_return = step->is_return,
-	};
+	if (step->key >> 1 != CONTEXT_GUEST)
+		s->places.cache[step->slot] = (struct pa_place_slot){step->ip, step->key, number};
 	return 0;
 }
 

@@ -27,7 +27,7 @@ struct pa_places {
 	struct pa_index table;
 	struct pa_place_slot *cache;	      /* what an address meant last time */
 	struct pa_place_context_slot *spaces; /* numbers of contexts */
-	uint32_t context_cnt;
+	uint32_t context_cnt;		      /* and reserved ones */
 };
 
 /** Whose addresses are meant, and when. */
@@ -40,9 +40,8 @@ struct pa_place_context {
 /** An address of a chain. */
 struct pa_place_step {
 	uint64_t ip;
+	uint32_t key;  /* the number of whose address it is, twice; 1 more for a return address */
 	uint32_t slot; /* where the cache would know it */
-	uint8_t cpumode;
-	bool in_kernel, is_return;
 };
 
 /** One that the cache does not know. */

@@ -276,6 +276,57 @@ const char *pa_procs__comm(struct pa_procs *p, uint32_t pid, uint32_t tid, uint6
 	return p->threads[i].placeholder;
 }
 
+/* Narrow the moment to where the answer of the search for its time in a sorted list stays the same:
+ * before is the position behind the last entry at or before that time. */
+static void narrow(struct pa_moment *m, bool has_before, uint64_t before_ns, bool has_after,
+		   uint64_t after_ns)
+{
+	if (has_before && before_ns > m->from_ns)
+		m->from_ns = before_ns;
+	if (has_after && after_ns - 1 < m->to_ns)
+		m->to_ns = after_ns - 1;
+}
+
+static void narrow_to_comm(const struct pa_thread *t, uint64_t time_ns, struct pa_moment *m)
+{
+	size_t i = comms_before(t, time_ns);
+
+	narrow(m, i, i ? t->comms[i - 1].from_ns : 0, i < t->comm_cnt,
+	       i < t->comm_cnt ? t->comms[i].from_ns : 0);
+}
+
+static void narrow_to_space(const struct pa_procs *p, const struct pa_proc *proc, uint64_t time_ns,
+			    struct pa_moment *m)
+{
+	size_t i = spaces_before(p, proc, time_ns);
+
+	narrow(m, i, i ? p->spaces[proc->spaces[i - 1]].from_ns : 0, i < proc->space_cnt,
+	       i < proc->space_cnt ? p->spaces[proc->spaces[i]].from_ns : 0);
+}
+
+int pa_procs__moment(struct pa_procs *p, uint32_t pid, uint32_t tid, uint64_t time_ns,
+		     struct pa_moment *out)
+{
+	struct pa_moment m = {.pid = pid, .tid = tid, .to_ns = UINT64_MAX};
+	const struct pa_space *space;
+	uint32_t leader;
+
+	m.comm = pa_procs__comm(p, pid, tid, time_ns);
+	m.space = m.comm ? pa_procs__space(p, pid, time_ns) : PA_NONE;
+	if (m.space == PA_NONE)
+		return -ENOMEM;
+	leader = find_thread(p, pid);
+	if (leader != PA_NONE)
+		narrow_to_comm(&p->threads[leader], time_ns, &m);
+	narrow_to_comm(&p->threads[find_thread(p, tid)], time_ns, &m);
+	narrow_to_space(p, &p->procs[find_proc(p, pid)], time_ns, &m);
+	space = &p->spaces[m.space];
+	m.epoch_ns = pa_space__epoch(space, time_ns);
+	narrow(&m, true, m.epoch_ns, true, pa_space__epoch_end(space, m.epoch_ns) + 1);
+	*out = m;
+	return 0;
+}
+
 /* Sideband of its leader after EXIT, without a FORK record: the pid was given out again. */
 static int revive(struct pa_procs *p, uint32_t i, uint32_t tid, uint64_t time_ns)
 {

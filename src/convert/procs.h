@@ -39,6 +39,21 @@ uint32_t pa_procs__space(struct pa_procs *p, uint32_t pid, uint64_t time_ns);
  *  Equal names are equal pointers. @return NULL without memory */
 const char *pa_procs__comm(struct pa_procs *p, uint32_t pid, uint32_t tid, uint64_t time_ns);
 
+/** What a thread was at some time, and from when to when (both inclusive) it stayed that, as far
+ *  as is known before the next sideband record. */
+struct pa_moment {
+	uint32_t pid, tid;
+	uint64_t from_ns, to_ns;
+	const char *comm;
+	uint32_t space;
+	uint64_t epoch_ns;
+};
+
+/** Comm and space of a thread, as pa_procs__comm and pa_procs__space have them, and the space's
+ *  epoch. @return 0, -ENOMEM */
+int pa_procs__moment(struct pa_procs *p, uint32_t pid, uint32_t tid, uint64_t time_ns,
+		     struct pa_moment *out);
+
 /** The space that a sideband record of pid at time_ns belongs to: as pa_procs__space, but a
  * leader's record after its EXIT begins a new incarnation. @return PA_NONE without memory */
 uint32_t pa_procs__space_of_sideband(struct pa_procs *p, uint32_t pid, uint32_t tid,

@@ -30,6 +30,12 @@ static uint64_t new_seed(void)
 	return pa_mix(now.tv_nsec, (uintptr_t)&seed | 1);
 }
 
+static void forget_moment(struct pa_session *s)
+{
+	s->moment.from_ns = UINT64_MAX;
+	s->moment.to_ns = 0;
+}
+
 int pa_session__new(const struct pa_session_opts *opts, struct pa_session **out)
 {
 	struct pa_session *s;
@@ -44,6 +50,7 @@ int pa_session__new(const struct pa_session_opts *opts, struct pa_session **out)
 	s->seed = s->readings.seed = new_seed();
 	pa_procs__init(&s->procs, s->seed);
 	pa_fields__init(s);
+	forget_moment(s);
 	*out = s;
 	return 0;
 }
@@ -330,6 +337,32 @@ static int add_stack(struct pa_session *s, const struct pd_sample *sample,
 	return 0;
 }
 
+/* What the sample's thread was then. Samples come in runs: mostly what it was for the last one. */
+static int find_moment(struct pa_session *s, const struct pd_sample *sample, uint64_t time_ns,
+		       struct pa_place_context *out)
+{
+	const struct pa_moment *m = &s->moment;
+	int err = 0;
+
+	out->time_ns = time_ns;
+	if (m->pid == sample->id.pid && m->tid == sample->id.tid && m->from_ns <= time_ns &&
+	    time_ns <= m->to_ns) {
+		out->space = m->space;
+		out->epoch_ns = m->epoch_ns;
+		out->number = s->moment_context;
+		return 0;
+	}
+	err = pa_procs__moment(&s->procs, sample->id.pid, sample->id.tid, time_ns, &s->moment);
+	out->space = m->space;
+	out->epoch_ns = m->epoch_ns;
+	if (!err)
+		err = pa_places__number(s, out);
+	if (err)
+		forget_moment(s);
+	s->moment_context = out->number;
+	return err;
+}
+
 static int feed_sample(struct pa_session *s, const struct perf_event_header *hdr,
 		       const struct pd_sample *counted);
 
@@ -382,21 +415,14 @@ static int feed_sample(struct pa_session *s, const struct perf_event_header *hdr
 	}
 	/* Without times every sideband record counts. */
 	time_ns = sample.id.time ? sample.id.time : UINT64_MAX;
-	key.comm = pa_procs__comm(&s->procs, sample.id.pid, sample.id.tid, time_ns);
-	if (!key.comm)
-		return -ENOMEM;
+	err = find_moment(s, &sample, time_ns, &context);
+	if (err)
+		return err;
+	key.comm = s->moment.comm;
 	if (s->opts.filter && !s->opts.filter(s->opts.ctx, &sample, key.comm)) {
 		s->stats.filtered_cnt++;
 		return 0;
 	}
-	context.space = pa_procs__space(&s->procs, sample.id.pid, time_ns);
-	if (context.space == PA_NONE)
-		return -ENOMEM;
-	context.time_ns = time_ns;
-	context.epoch_ns = pa_space__epoch(&s->procs.spaces[context.space], time_ns);
-	err = pa_places__number(s, &context);
-	if (err)
-		return err;
 	key.pid = s->opts.merge_processes ? 0 : sample.id.pid;
 	key.tid = s->opts.merge_threads ? 0 : sample.id.tid;
 	key.event = sample.id.event;
@@ -413,6 +439,8 @@ int pa_session__feed(struct pa_session *s, const struct perf_event_header *hdr)
 
 	if (s->resolved)
 		return -EINVAL;
+	if (hdr->type != PERF_RECORD_SAMPLE)
+		forget_moment(s);
 	switch (hdr->type) {
 	case PERF_RECORD_SAMPLE:
 		err = feed_sample(s, hdr, NULL);

@@ -73,6 +73,9 @@ struct pa_session {
 	uint32_t last_stack; /* that a sample was counted in */
 	struct pa_pool chains;
 
+	struct pa_moment moment; /* of the last sample; from_ns > to_ns: none */
+	uint32_t moment_context; /* its number of pa_places */
+
 	uint64_t *scratch; /* a chain that is put together from parts: PD_CALLCHAIN_MAX entries */
 
 	struct pa_fields fields;
