@@ -9,17 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "convert/foldlines.h"
 #include "convert/session.h"
 
 /* In of_frame: not a name, but a place in lists. */
 #define IS_LIST (1u << 31)
-
-/* One line: name numbers, root first. */
-struct line {
-	const uint32_t *names;
-	uint32_t name_cnt;
-	uint64_t weight;
-};
 
 struct folder {
 	struct pa_folded_opts opts;
@@ -40,11 +34,7 @@ struct folder {
 	} * symbols;
 	size_t symbol_cnt, symbol_cap;
 	struct pa_index symbol_table;
-	uint32_t *ranks; /* of names, in the order of lines */
-	struct line *lines;
-	size_t line_cnt, line_cap;
-	struct pa_index line_table;
-	struct pa_pool pool;
+	struct pa_foldlines lines;
 	uint32_t *stack; /* the line at hand */
 	size_t stack_cap;
 	char *buf; /* the name at hand */
@@ -250,31 +240,6 @@ static int describe(struct folder *f, uint32_t index, bool is_java, uint32_t *ou
 	return !*out || *out >= IS_LIST ? -ENOMEM : 0;
 }
 
-static int add_line(struct folder *f, const uint32_t *names, uint32_t name_cnt, uint64_t weight)
-{
-	uint64_t hash = pa_hash_bytes(names, name_cnt * sizeof(*names), f->seed);
-	uint32_t pos = pa_index__start(&f->line_table, hash), i;
-	uint32_t *copy;
-
-	while ((i = pa_index__next(&f->line_table, hash, &pos)) != PA_NONE) {
-		struct line *line = &f->lines[i];
-
-		if (line->name_cnt == name_cnt &&
-		    !memcmp(line->names, names, name_cnt * sizeof(*names))) {
-			line->weight += weight;
-			return 0;
-		}
-	}
-	if (pa_array_grow(&f->lines, f->line_cnt, &f->line_cap, sizeof(*f->lines)))
-		return -ENOMEM;
-	copy = pa_pool__alloc(&f->pool, name_cnt * sizeof(*copy));
-	if (!copy || pa_index__add(&f->line_table, hash, f->line_cnt))
-		return -ENOMEM;
-	memcpy(copy, names, name_cnt * sizeof(*names));
-	f->lines[f->line_cnt++] = (struct line){copy, name_cnt, weight};
-	return 0;
-}
-
 static int put_name(struct folder *f, uint32_t number, uint32_t *cnt)
 {
 	while (*cnt + 1 >= f->stack_cap)
@@ -330,98 +295,10 @@ static int fold(struct folder *f, const struct pa_stack *stack)
 		err = put_name(f, pa_strings__intern(&f->names, "-", 1), &cnt);
 	if (!err && !f->opts.user_only)
 		err = put_frames(f, stack, 0, kernel_cnt, &cnt);
-	return err || !cnt ? err
-			   : add_line(f, f->stack, cnt,
-				      f->periods ? stack->period_sum : stack->sample_cnt);
-}
-
-/* Names as they stand in the middle of a line, a ';' behind them. */
-static int compare_names(const void *a, const void *b, void *ctx)
-{
-	const struct folder *f = ctx;
-	const unsigned char *s = (const unsigned char *)f->names.strs[*(const uint32_t *)a];
-	const unsigned char *t = (const unsigned char *)f->names.strs[*(const uint32_t *)b];
-
-	while (*s && *s == *t) {
-		s++;
-		t++;
-	}
-	return (*s ? *s : ';') - (*t ? *t : ';');
-}
-
-/* Number the names in their order: lines then are compared number by number. */
-static int rank_names(struct folder *f)
-{
-	uint32_t *order = malloc((f->names.cnt + 1) * sizeof(*order));
-
-	f->ranks = malloc((f->names.cnt + 1) * sizeof(*f->ranks));
-	if (!order || !f->ranks) {
-		free(order);
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < f->names.cnt; i++)
-		order[i] = i;
-	qsort_r(order, f->names.cnt, sizeof(*order), compare_names, f);
-	for (size_t i = 0; i < f->names.cnt; i++)
-		f->ranks[order[i]] = i;
-	free(order);
-	return 0;
-}
-
-/* The order of the lines' text, byte by byte. Names hold no ';', so the first names that differ
- * decide; at a line's end there is no ';'. */
-static int compare_lines(const void *a, const void *b, void *ctx)
-{
-	const struct line *x = a, *y = b;
-	const struct folder *f = ctx;
-	const unsigned char *s, *t;
-	uint32_t i = 0;
-
-	while (i < x->name_cnt && i < y->name_cnt && x->names[i] == y->names[i])
-		i++;
-	if (i == x->name_cnt || i == y->name_cnt)
-		return (x->name_cnt > y->name_cnt) - (x->name_cnt < y->name_cnt);
-	if (i + 1 < x->name_cnt && i + 1 < y->name_cnt)
-		return f->ranks[x->names[i]] < f->ranks[y->names[i]] ? -1 : 1;
-	s = (const unsigned char *)f->names.strs[x->names[i]];
-	t = (const unsigned char *)f->names.strs[y->names[i]];
-	while (*s && *s == *t) {
-		s++;
-		t++;
-	}
-	return (*s		      ? *s
-		: i + 1 < x->name_cnt ? ';'
-				      : 0) -
-	       (*t		      ? *t
-		: i + 1 < y->name_cnt ? ';'
-				      : 0);
-}
-
-/* Lines differ, so no two of them compare as equal. */
-static int sort_lines(struct folder *f)
-{
-	int err = rank_names(f);
-
-	if (!err && f->line_cnt)
-		qsort_r(f->lines, f->line_cnt, sizeof(*f->lines), compare_lines, f);
-	return err;
-}
-
-static int write_lines(const struct folder *f, FILE *out)
-{
-	for (size_t i = 0; i < f->line_cnt; i++) {
-		const struct line *line = &f->lines[i];
-
-		for (uint32_t k = 0; k < line->name_cnt; k++) {
-			if (k)
-				putc_unlocked(';', out);
-			fputs_unlocked(f->names.strs[line->names[k]], out);
-		}
-		fprintf(out, " %llu\n", (unsigned long long)line->weight);
-		if (ferror(out))
-			return errno ? -errno : -EIO;
-	}
-	return fflush(out) ? -errno : 0;
+	if (err || !cnt)
+		return err;
+	return pa_foldlines__add(&f->lines, f->stack, cnt,
+				 f->periods ? stack->period_sum : stack->sample_cnt);
 }
 
 static int fold_session(struct folder *f, const struct pa_session *s)
@@ -458,16 +335,11 @@ int pa_folded__write(const struct pa_session *const *sessions, size_t cnt,
 	for (size_t i = 0; !err && i < cnt; i++)
 		err = fold_session(&f, sessions[i]);
 	if (!err)
-		err = sort_lines(&f);
-	if (!err)
-		err = write_lines(&f, out);
-	free(f.lines);
-	pa_index__free(&f.line_table);
-	pa_pool__free(&f.pool);
+		err = pa_foldlines__write(&f.lines, &f.names, out);
+	pa_foldlines__free(&f.lines);
 	pa_strings__free(&f.names);
 	free(f.stack);
 	free(f.lists);
-	free(f.ranks);
 	pa_index__free(&f.symbol_table);
 	free(f.symbols);
 	free(f.buf);
