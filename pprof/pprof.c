@@ -226,40 +226,6 @@ static void *scratch(struct pprof_profile *p, size_t cnt, size_t msg_bytes, void
 	return msgs;
 }
 
-int pprof__add_location(struct pprof_profile *p, uint64_t mapping_id, uint64_t address,
-			const struct pprof_line *lines, size_t line_cnt, uint64_t *id)
-{
-	Perftools__Profiles__Profile piece = PERFTOOLS__PROFILES__PROFILE__INIT;
-	Perftools__Profiles__Location loc = PERFTOOLS__PROFILES__LOCATION__INIT, *locs = &loc;
-	Perftools__Profiles__Line *msgs;
-	void **ptrs = NULL;
-	int err;
-
-	if (mapping_id > p->mapping_cnt || line_cnt > MAX_ENTRIES)
-		return -EINVAL;
-	msgs = line_cnt ? scratch(p, line_cnt, sizeof(*msgs), &ptrs) : NULL;
-	if (line_cnt && !msgs)
-		return -ENOMEM;
-	for (size_t i = 0; i < line_cnt; i++) {
-		if (!lines[i].function_id || lines[i].function_id > p->function_cnt)
-			return -EINVAL;
-		perftools__profiles__line__init(&msgs[i]);
-		msgs[i].function_id = lines[i].function_id;
-		msgs[i].line = lines[i].line;
-	}
-	loc.id = p->location_cnt + 1;
-	loc.mapping_id = mapping_id;
-	loc.address = address;
-	loc.line = (Perftools__Profiles__Line **)ptrs;
-	loc.n_line = line_cnt;
-	piece.location = &locs;
-	piece.n_location = 1;
-	err = pprof_buf__pack(&p->locations, &piece);
-	if (!err)
-		*id = ++p->location_cnt;
-	return err;
-}
-
 int pprof__string(struct pprof_profile *p, const char *text, int64_t *id)
 {
 	return pprof_strtab__id(&p->strtab, text, id);
@@ -286,11 +252,14 @@ static int intern_label(struct pprof_profile *p, const struct pprof_label *label
 	return label->num_unit ? pprof_strtab__id(&p->strtab, label->num_unit, &out->num_unit) : 0;
 }
 
-/* Samples are most of a profile: they are packed here, without a message in between. The rules
- * are protobuf's: a field is number << 3 | type, then for type 0 a varint, for type 2 a length
- * and bytes; zeros are left out. */
-enum { SAMPLE_LOCATION_ID = 1, SAMPLE_VALUE = 2, SAMPLE_LABEL = 3, PROFILE_SAMPLE = 2 };
+/* Samples and locations are most of a profile: they are packed here, without a message in between.
+ * The rules are protobuf's: a field is number << 3 | type, then for type 0 a varint, for type 2 a
+ * length and bytes; zeros are left out. */
+enum { PROFILE_SAMPLE = 2, PROFILE_LOCATION = 4 };
+enum { SAMPLE_LOCATION_ID = 1, SAMPLE_VALUE = 2, SAMPLE_LABEL = 3 };
 enum { LABEL_KEY = 1, LABEL_STR = 2, LABEL_NUM = 3, LABEL_NUM_UNIT = 4 };
+enum { LOCATION_ID = 1, LOCATION_MAPPING_ID = 2, LOCATION_ADDRESS = 3, LOCATION_LINE = 4 };
+enum { LINE_FUNCTION_ID = 1, LINE_LINE = 2 };
 enum { TYPE_VARINT = 0, TYPE_BYTES = 2, VARINT_MAX_BYTES = 10 };
 
 static size_t varint_bytes(uint64_t v)
@@ -397,6 +366,43 @@ int pprof__add_sample(struct pprof_profile *p, const uint64_t *location_ids, siz
 	for (size_t i = 0; i < label_cnt; i++)
 		to = put_label(to, &ids[i]);
 	p->samples.bytes = to - p->samples.data;
+	return 0;
+}
+
+static size_t line_bytes(const struct pprof_line *l)
+{
+	return field_bytes(l->function_id) + field_bytes((uint64_t)l->line);
+}
+
+int pprof__add_location(struct pprof_profile *p, uint64_t mapping_id, uint64_t address,
+			const struct pprof_line *lines, size_t line_cnt, uint64_t *id)
+{
+	const uint64_t new_id = p->location_cnt + 1;
+	size_t bytes = field_bytes(new_id) + field_bytes(mapping_id) + field_bytes(address);
+	uint8_t *to;
+	int err;
+
+	if (mapping_id > p->mapping_cnt || line_cnt > MAX_ENTRIES)
+		return -EINVAL;
+	for (size_t i = 0; i < line_cnt; i++) {
+		if (!lines[i].function_id || lines[i].function_id > p->function_cnt)
+			return -EINVAL;
+		bytes += 1 + varint_bytes(line_bytes(&lines[i])) + line_bytes(&lines[i]);
+	}
+	err = pprof_buf__reserve(&p->locations, bytes + 1 + VARINT_MAX_BYTES);
+	if (err)
+		return err;
+	to = put_length(p->locations.data + p->locations.bytes, PROFILE_LOCATION, bytes);
+	to = put_field(to, LOCATION_ID, new_id);
+	to = put_field(to, LOCATION_MAPPING_ID, mapping_id);
+	to = put_field(to, LOCATION_ADDRESS, address);
+	for (size_t i = 0; i < line_cnt; i++) {
+		to = put_length(to, LOCATION_LINE, line_bytes(&lines[i]));
+		to = put_field(to, LINE_FUNCTION_ID, lines[i].function_id);
+		to = put_field(to, LINE_LINE, (uint64_t)lines[i].line);
+	}
+	p->locations.bytes = to - p->locations.data;
+	*id = p->location_cnt = new_id;
 	return 0;
 }
 
