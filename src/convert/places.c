@@ -105,11 +105,36 @@ bool pa_is_kernel(uint8_t cpumode, uint64_t ip)
 	}
 }
 
-/* What an address of a process means. */
-static int locate(struct pa_session *s, const struct pa_place_context *c, struct pa_place *place)
+/* The piece found last: the next address is often in it, too. */
+struct hint {
+	uint32_t space;
+	const struct pa_piece *piece; /* NULL: none */
+};
+
+static const struct pa_piece *find_piece(const struct pa_session *s,
+					 const struct pa_place_context *c, uint64_t addr,
+					 struct hint *hint)
 {
-	const struct pa_piece *piece =
-		pa_procs__find(&s->procs, c->space, place->address - place->is_return, c->time_ns);
+	const struct pa_piece *piece = hint->piece;
+
+	if (piece && hint->space == c->space && piece->start <= addr && addr < piece->end &&
+	    piece->from_ns <= c->time_ns)
+		return piece;
+	piece = pa_procs__find(&s->procs, c->space, addr, c->time_ns);
+	/* what is current in the space itself comes before all else */
+	hint->space = c->space;
+	hint->piece =
+		piece && piece->to_ns == UINT64_MAX && s->procs.spaces[c->space].parent == PA_NONE
+			? piece
+			: NULL;
+	return piece;
+}
+
+/* What an address of a process means. */
+static int locate(struct pa_session *s, const struct pa_place_context *c, struct hint *hint,
+		  struct pa_place *place)
+{
+	const struct pa_piece *piece = find_piece(s, c, place->address - place->is_return, hint);
 
 	place->space = c->space;
 	if (!piece && s->opts.merge_unmapped)
@@ -219,7 +244,7 @@ int pa_places__ask(struct pa_session *s, struct pa_place_batch *b, const struct 
 }
 
 /* The place that is meant. */
-static int find_meaning(struct pa_session *s, const struct pa_place_step *step,
+static int find_meaning(struct pa_session *s, const struct pa_place_step *step, struct hint *hint,
 			struct pa_place_miss *miss)
 {
 	int err = 0;
@@ -229,26 +254,40 @@ static int find_meaning(struct pa_session *s, const struct pa_place_step *step,
 		miss->place.image = pa_session_images__kernel(s);
 		err = miss->place.image == PA_NONE ? -ENOMEM : 0;
 	} else if (step->key >> 1 != CONTEXT_GUEST) {
-		err = locate(s, miss->context, &miss->place);
+		err = locate(s, miss->context, hint, &miss->place);
 	}
 	if (s->functions.on)
 		pa_functions__reduce(s, &miss->place);
-	miss->hash = hash_place(s, &miss->place);
 	return err;
 }
 
-static int use_number(struct pa_session *s, struct pa_place_batch *b,
-		      const struct pa_place_miss *miss)
+static void use_number(struct pa_session *s, struct pa_place_batch *b,
+		       const struct pa_place_miss *miss, uint32_t number)
 {
 	const struct pa_place_step *step = &b->steps[miss->at];
+
+	b->numbers[miss->at] = number;
+	if (step->key >> 1 != CONTEXT_GUEST)
+		s->places.cache[step->slot] = (struct pa_place_slot){step->ip, step->key, number};
+}
+
+/* Is it the place of all that is not mapped? */
+static bool is_nowhere(const struct pa_place *place)
+{
+	return place->image == PA_NONE && place->space == PA_NONE && !place->address;
+}
+
+static int find_number(struct pa_session *s, struct pa_place_batch *b,
+		       const struct pa_place_miss *miss)
+{
 	uint32_t number = s->functions.on ? pa_functions__number(s, miss->hash, &miss->place)
 					  : get_place(&s->places, miss->hash, &miss->place);
 
 	if (number == PA_NONE)
 		return -ENOMEM;
-	b->numbers[miss->at] = number;
-	if (step->key >> 1 != CONTEXT_GUEST)
-		s->places.cache[step->slot] = (struct pa_place_slot){step->ip, step->key, number};
+	use_number(s, b, miss, number);
+	if (is_nowhere(&miss->place) && !miss->place.is_return)
+		s->places.nowhere_plus1 = number + 1;
 	return 0;
 }
 
@@ -267,25 +306,43 @@ static void fetch_known(const struct pa_session *s, uint64_t hash)
 		__builtin_prefetch(&s->places.places[i]);
 }
 
-int pa_places__settle(struct pa_session *s, struct pa_place_batch *b)
+/* First: what the misses mean. Those that mean nowhere are done then.
+ * @return how many are left, -ENOMEM */
+static ssize_t find_meanings(struct pa_session *s, struct pa_place_batch *b)
 {
 	const struct pa_index *table =
 		s->functions.on ? &s->functions.address_table : &s->places.table;
-	size_t cnt = b->miss_cnt;
-	int err = 0;
+	struct hint hint = {0};
+	size_t left = 0;
 
-	b->miss_cnt = 0;
-	for (size_t i = 0; !err && i < cnt; i++) {
-		struct pa_place_miss *miss = &b->misses[i];
+	for (size_t i = 0; i < b->miss_cnt; i++) {
+		struct pa_place_miss *miss = &b->misses[left];
 
-		err = find_meaning(s, &b->steps[miss->at], miss);
+		*miss = b->misses[i];
+		if (find_meaning(s, &b->steps[miss->at], &hint, miss))
+			return -ENOMEM;
+		if (s->places.nowhere_plus1 && is_nowhere(&miss->place) && !miss->place.is_return) {
+			use_number(s, b, miss, s->places.nowhere_plus1 - 1);
+			continue;
+		}
+		miss->hash = hash_place(s, &miss->place);
 		if (table->slots)
 			__builtin_prefetch(&table->slots[pa_index__start(table, miss->hash)]);
+		left++;
 	}
-	for (size_t i = 0; !err && i < cnt; i++)
+	return left;
+}
+
+int pa_places__settle(struct pa_session *s, struct pa_place_batch *b)
+{
+	ssize_t cnt = find_meanings(s, b);
+	int err = cnt < 0 ? cnt : 0;
+
+	b->miss_cnt = 0;
+	for (ssize_t i = 0; i < cnt; i++)
 		fetch_known(s, b->misses[i].hash);
-	for (size_t i = 0; !err && i < cnt; i++)
-		err = use_number(s, b, &b->misses[i]);
+	for (ssize_t i = 0; !err && i < cnt; i++)
+		err = find_number(s, b, &b->misses[i]);
 	return err;
 }
 

@@ -28,6 +28,7 @@ struct pa_places {
 	struct pa_place_slot *cache;	      /* what an address meant last time */
 	struct pa_place_context_slot *spaces; /* numbers of contexts */
 	uint32_t context_cnt;		      /* and reserved ones */
+	uint32_t nowhere_plus1; /* number of the place of all that is not mapped, if it has one */
 };
 
 /** Whose addresses are meant, and when. */
