@@ -197,6 +197,62 @@ TEST(comm_follows_time)
 	tear_down(&f);
 }
 
+/* Another moment of the same thread, and of its process, at every time. */
+TEST(moment_holds_as_long_as_it_says)
+{
+	struct pa_piece piece = {.start = 0x1000, .end = 0x2000, .to_ns = UINT64_MAX};
+	struct pa_procs p;
+
+	pa_procs__init(&p, 1);
+	CHECK_EQ(pa_procs__set_comm(&p, 10, 10, "leader", false, 20), 0);
+	CHECK_EQ(pa_procs__set_comm(&p, 10, 10, "exec", true, 50), 0);
+	CHECK_EQ(pa_procs__set_comm(&p, 10, 11, "thread", false, 30), 0);
+	for (piece.from_ns = 60; piece.from_ns < 90; piece.from_ns += 10) {
+		piece.image++;
+		CHECK_EQ(pa_procs__map(&p, pa_procs__space(&p, 10, 60), &piece), 0);
+	}
+	for (uint32_t tid = 10; tid <= 12; tid++) {
+		for (uint64_t at = 0; at < 100; at++) {
+			struct pa_moment m;
+
+			CHECK_EQ(pa_procs__moment(&p, 10, tid, at, &m), 0);
+			CHECK(m.from_ns <= at && at <= m.to_ns);
+			for (uint64_t t = m.from_ns; t <= m.to_ns && t < 100; t++) {
+				CHECK(pa_procs__comm(&p, 10, tid, t) == m.comm);
+				CHECK_EQ(pa_procs__space(&p, 10, t), m.space);
+				CHECK_EQ(pa_space__epoch(&p.spaces[m.space], t), m.epoch_ns);
+			}
+		}
+	}
+	pa_procs__free(&p);
+}
+
+TEST(sideband_between_samples_of_a_thread)
+{
+	struct pa_stack st;
+	struct fixture f;
+
+	CHECK(set_up(&f, 1));
+	CHECK_EQ(map(&f, 10, 0x401000, "/old", 1), 0);
+	CHECK_EQ(comm(&f, 10, 10, "one", false, 1), 0);
+	CHECK_EQ(hit(&f, 10, 5, 0x401010), 0);
+	CHECK_EQ(comm(&f, 10, 10, "two", false, 6), 0);
+	CHECK_EQ(hit(&f, 10, 7, 0x401010), 0);
+	CHECK_EQ(map(&f, 10, 0x401000, "/new", 8), 0);
+	CHECK_EQ(hit(&f, 10, 9, 0x401010), 0);
+	CHECK_EQ(hit(&f, 10, 7, 0x401010), 0);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_EQ(pa_session__stack_cnt(f.session), 3);
+	pa_session__stack(f.session, 0, &st);
+	CHECK_STR(st.comm, "one");
+	pa_session__stack(f.session, 1, &st);
+	CHECK_STR(st.comm, "two");
+	CHECK_EQ(st.sample_cnt, 2);
+	CHECK_STR(leaf_path(&f, 1), "/old");
+	CHECK_STR(leaf_path(&f, 2), "/new");
+	tear_down(&f);
+}
+
 TEST(file_offset_and_return_addresses)
 {
 	/* 0x402000 is the first byte past the mapping, where a call that is its last
