@@ -21,6 +21,14 @@ struct function {
 	uint64_t id, location_id;
 };
 
+/* Functions of symbols met lately: most locations are in one that has others. */
+enum { MEMO_CNT = 1 << 14 };
+struct memo {
+	const struct pa_symbol *sym; /* NULL: none */
+	uint32_t mapping;
+	uint32_t function; /* its index */
+};
+
 /* A binary of one or more sessions. */
 struct mapping {
 	const struct pa_map_info *info; /* of the first session that has it */
@@ -76,6 +84,7 @@ struct builder {
 	struct function *functions;
 	size_t function_cnt, function_cap;
 	struct pa_index function_table;
+	struct memo *memos; /* MEMO_CNT */
 	struct mapping *mappings;
 	size_t mapping_cnt, mapping_cap;
 	struct location *locations;
@@ -280,6 +289,40 @@ static int describe(struct builder *b, const struct pa_frame *frame, struct func
 	return 0;
 }
 
+/* The function that a frame without lines shows. @return its index, PA_NONE: no memory */
+static uint32_t function_of_frame(struct builder *b, const struct pa_frame *frame, uint32_t mapping)
+{
+	const struct pa_symbol *sym = frame->map ? frame->sym : NULL;
+	struct memo *memo =
+		&b->memos[pa_mix(b->seed ^ (uintptr_t)sym, mapping ^ 0x9e3779b97f4a7c15ULL) %
+			  MEMO_CNT];
+	struct function f;
+	uint32_t i;
+
+	if (sym && memo->sym == sym && memo->mapping == mapping)
+		return memo->function;
+	if (describe(b, frame, &f))
+		return PA_NONE;
+	f.mapping = mapping;
+	i = get_function(b, &f);
+	if (sym && i != PA_NONE)
+		*memo = (struct memo){sym, mapping, i};
+	return i;
+}
+
+static uint32_t function_of_line(struct builder *b, const struct pa_line *line, uint32_t mapping)
+{
+	const struct function f = {
+		.name = *line->name ? line->name : "[inlined]",
+		.system_name = *line->system_name ? line->system_name : line->name,
+		.file = line->file,
+		.start_line = line->start_line,
+		.mapping = mapping,
+	};
+
+	return get_function(b, &f);
+}
+
 /* A location with an address, once. Its outermost function tells it from others there. */
 static int put_location(struct builder *b, uint32_t mapping, uint64_t address,
 			const struct pprof_line *lines, size_t cnt, uint32_t *out)
@@ -340,28 +383,18 @@ static uint32_t put_functions(struct builder *b, const struct pa_frame *frame, u
 		return PA_NONE;
 	for (size_t k = 0; k < cnt; k++) {
 		const struct pa_line *line = frame->line_cnt ? &frame->lines[k] : NULL;
-		struct function f;
 
-		if (line)
-			f = (struct function){
-				.name = *line->name ? line->name : "[inlined]",
-				.system_name = *line->system_name ? line->system_name : line->name,
-				.file = line->file,
-				.start_line = line->start_line,
-			};
-		else if (describe(b, frame, &f))
-			return PA_NONE;
-		f.mapping = mapping;
-		i = get_function(b, &f);
+		i = line ? function_of_line(b, line, mapping)
+			 : function_of_frame(b, frame, mapping);
 		if (i == PA_NONE)
 			return PA_NONE;
 		b->lines[k].function_id = b->functions[i].id;
 		/* without lines that of the declaration: the nearest that is known */
-		b->lines[k].line = line ? line->line : f.start_line;
+		b->lines[k].line = line ? line->line : b->functions[i].start_line;
 		if (!m || (!frame->sym && !line))
 			continue;
 		m->has_functions = true;
-		m->has_filenames |= *f.file != '\0';
+		m->has_filenames |= *b->functions[i].file != '\0';
 		m->has_lines |= b->lines[k].line != 0;
 		m->has_inlines |= cnt > 1;
 	}
@@ -584,7 +617,8 @@ static int set_up(struct builder *b, const struct pa_session *const *sessions, s
 	int err;
 
 	b->parts = calloc(cnt, sizeof(*b->parts));
-	if (!b->parts)
+	b->memos = calloc(MEMO_CNT, sizeof(*b->memos));
+	if (!b->parts || !b->memos)
 		return -ENOMEM;
 	b->part_cnt = cnt;
 	err = pa_pprof_types__init(&b->types, sessions, cnt);
@@ -633,6 +667,7 @@ static void tear_down(struct builder *b)
 	}
 	free(b->parts);
 	free(b->functions);
+	free(b->memos);
 	pa_index__free(&b->function_table);
 	free(b->mappings);
 	free(b->locations);
