@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * dwarffile.c - the files with an image's DWARF: itself or its debug file, and what dwz shares
- * among files. libdw gets descriptors and checked files only, and is never allowed to look for
- * files itself.
+ * among files; and where the units in them are.
  */
+#include <dwarf.h>
 #include <elf.h>
-#include <elfutils/libdw.h>
-#include <endian.h>
 #include <errno.h>
-#include <gelf.h>
-#include <libelf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,148 +13,169 @@
 
 #include "symbolize/dwarfindex.h"
 
-/* What a compressed section says it expands to; 0 for others, UINT64_MAX for a damaged one. */
-static uint64_t inflated_bytes(const struct pa_elf *e, const struct pa_elf_section *s)
-{
-	uint8_t old[12]; /* "ZLIB" and the size, big endian, in sections called .zdebug_... */
-	uint64_t bytes;
-	Elf64_Chdr chdr;
+#define NAME_BYTES 48
+#define HEADER_BYTES 64 /* at most */
+#define READ_BYTES 1024 /* a header and the first entry */
 
-	if (s->flags & SHF_COMPRESSED) {
-		if (!e->is_64 || s->bytes < sizeof(chdr) ||
-		    pa_elf__read(e, s->offset, &chdr, sizeof(chdr)))
-			return UINT64_MAX;
-		return chdr.ch_size;
-	}
-	if (strncmp(pa_elf__section_name(e, s), ".zdebug", 7))
-		return 0;
-	if (s->bytes < sizeof(old) || pa_elf__read(e, s->offset, old, sizeof(old)))
-		return UINT64_MAX;
-	memcpy(&bytes, old + 4, sizeof(bytes));
-	return memcmp(old, "ZLIB", 4) ? 0 : be64toh(bytes);
+static const struct pa_elf_section *find_section(const struct pa_elf *e, const char *prefix,
+						 enum pa_dwarf_section_id id, const char *suffix)
+{
+	char name[NAME_BYTES];
+
+	snprintf(name, sizeof(name), "%s_%s%s", prefix, pa_dwarf_section__name(id), suffix);
+	return pa_elf__section(e, name, 0);
 }
 
-/* libelf believes the headers: let it see only files whose sections fit and whose debug
- * sections have, or expand to, a bearable size. */
-bool pa_dwarf__is_safe(const struct pa_elf *e)
+int pa_dwarf_file__open(struct pa_dwarf_file *f, const struct pa_elf *e, const char *suffix)
 {
-	uint64_t sum = 0;
+	for (int i = 0; i < PA_DWARF_SECTION_CNT; i++) {
+		const struct pa_elf_section *from = find_section(e, ".debug", i, suffix);
+		int err;
 
-	if (!e->section_cnt)
-		return false;
-	for (size_t i = 0; i < e->section_cnt; i++) {
-		const struct pa_elf_section *s = &e->sections[i];
-		uint64_t bytes;
-
-		if (s->type == SHT_NOBITS)
+		if (!from)
+			from = find_section(e, ".zdebug", i, suffix);
+		if (!from || from->type == SHT_NOBITS)
 			continue;
-		if (s->offset > e->bytes || s->bytes > e->bytes - s->offset)
-			return false;
-		bytes = inflated_bytes(e, s);
-		if (!bytes && !(s->flags & SHF_ALLOC))
-			bytes = s->bytes; /* read whole, holes too */
-		if (bytes > PA_DWARF_SECTIONS_MAX_BYTES)
-			return false;
-		sum += bytes;
+		err = pa_dwarf_section__open(&f->own[i], e, from);
+		if (!err)
+			f->sections[i] = &f->own[i];
+		else if (err == -ENOMEM || i == PA_DWARF_INFO)
+			return err;
 	}
-	return sum <= PA_DWARF_SECTIONS_MAX_BYTES;
+	return f->sections[PA_DWARF_INFO] && f->sections[PA_DWARF_ABBREV] ? 0 : -EBADMSG;
 }
 
-/* libdw takes for granted that string sections end with a NUL. Their data is what it has read
- * (and decompressed) by now. */
-bool pa_dwarf__strings_end(Elf *elf)
+void pa_dwarf_file__free(struct pa_dwarf_file *f)
 {
-	static const char *const names[] = {".debug_str", ".debug_line_str", ".zdebug_str",
-					    ".zdebug_line_str"};
-	Elf_Scn *scn = NULL;
-	size_t names_index;
+	for (size_t i = 0; i < f->unit_cnt; i++)
+		pa_dwarf_unit__free(&f->units[i]);
+	free(f->units);
+	for (int i = 0; i < PA_DWARF_SECTION_CNT; i++)
+		pa_dwarf_section__close(&f->own[i]);
+	if (f->alt)
+		pa_dwarf_file__free(f->alt);
+	free(f->alt);
+	f->alt = NULL;
+}
 
-	if (elf_getshdrstrndx(elf, &names_index))
+bool pa_dwarf_file__no_memory(const struct pa_dwarf_file *f)
+{
+	for (int i = 0; i < PA_DWARF_SECTION_CNT; i++)
+		if (f->sections[i] && f->sections[i]->no_memory)
+			return true;
+	return f->alt && pa_dwarf_file__no_memory(f->alt);
+}
+
+/* ---- units --------------------------------------------------------------------------------------
+ */
+
+/* Read the header at u->at. @return false: damage */
+static bool read_header(struct pa_dwarf_section *info, struct pa_dwarf_unit *u)
+{
+	struct pa_dwarf_cursor c;
+	uint64_t length, version, type = DW_UT_compile, address_bytes = 0;
+
+	if (!pa_dwarf_cursor__open(&c, info, u->at, info->bytes, HEADER_BYTES, READ_BYTES) ||
+	    !pa_dwarf_cursor__number(&c, 4, &length))
 		return false;
-	while ((scn = elf_nextscn(elf, scn))) {
-		GElf_Shdr shdr;
-		Elf_Data *data;
-		const char *name;
-
-		if (!gelf_getshdr(scn, &shdr) || shdr.sh_type == SHT_NOBITS)
-			continue;
-		name = elf_strptr(elf, names_index, shdr.sh_name);
-		for (size_t i = 0; name && i < sizeof(names) / sizeof(*names); i++) {
-			if (strcmp(name, names[i]))
-				continue;
-			data = elf_getdata(scn, NULL);
-			if (!data || !data->d_buf || !data->d_size ||
-			    ((const char *)data->d_buf)[data->d_size - 1])
-				return false;
-		}
-	}
+	u->offset_bytes = length == UINT32_MAX ? 8 : 4;
+	if (u->offset_bytes == 8 && !pa_dwarf_cursor__number(&c, 8, &length))
+		return false;
+	if (length > info->bytes - pa_dwarf_cursor__at(&c) || length >= PA_NONE)
+		return false;
+	u->end = pa_dwarf_cursor__at(&c) + length;
+	if (!pa_dwarf_cursor__number(&c, 2, &version) ||
+	    (version >= 5 && (!pa_dwarf_cursor__number(&c, 1, &type) ||
+			      !pa_dwarf_cursor__number(&c, 1, &address_bytes))) ||
+	    !pa_dwarf_cursor__number(&c, u->offset_bytes, &u->abbrevs) ||
+	    (version < 5 && !pa_dwarf_cursor__number(&c, 1, &address_bytes)))
+		return false;
+	u->version = (uint8_t)(version >= 2 && version <= 5 ? version : 0);
+	u->type = (uint8_t)type;
+	u->address_bytes = (uint8_t)address_bytes;
+	if ((type == DW_UT_skeleton || type == DW_UT_split_compile) &&
+	    !pa_dwarf_cursor__number(&c, 8, &u->dwo_id))
+		return false;
+	if ((type == DW_UT_type || type == DW_UT_split_type) &&
+	    !pa_dwarf_cursor__skip(&c, 8u + u->offset_bytes))
+		return false;
+	u->die = pa_dwarf_cursor__at(&c);
+	if ((u->address_bytes != 4 && u->address_bytes != 8) || u->die > u->end)
+		u->version = 0;
 	return true;
 }
 
-Elf_Data *pa_dwarf__section(Elf *elf, const char *name)
+int pa_dwarf_file__read_units(struct pa_dwarf_file *f)
 {
-	Elf_Scn *scn = NULL;
-	size_t names_index;
+	struct pa_dwarf_section *info = f->sections[PA_DWARF_INFO];
+	uint64_t at = 0;
 
-	if (elf_getshdrstrndx(elf, &names_index))
-		return NULL;
-	while ((scn = elf_nextscn(elf, scn))) {
-		GElf_Shdr shdr;
-		const char *is;
-		Elf_Data *data;
+	while (info && at < info->bytes && f->unit_cnt < PA_DWARF_UNITS_MAX) {
+		struct pa_dwarf_unit u = {.file = f, .at = at};
 
-		if (!gelf_getshdr(scn, &shdr) || shdr.sh_type == SHT_NOBITS)
-			continue;
-		is = elf_strptr(elf, names_index, shdr.sh_name);
-		if (!is || (strncmp(is, ".debug_", 7) && strncmp(is, ".zdebug_", 8)) ||
-		    strcmp(strchr(is, '_') + 1, name))
-			continue;
-		data = elf_getdata(scn, NULL);
-		return data && data->d_buf ? data : NULL;
+		if (!read_header(info, &u))
+			break;
+		at = u.end;
+		if (!u.version)
+			continue; /* of a later version: its length is all that is known */
+		if (pa_array_grow(&f->units, f->unit_cnt, &f->unit_cap, sizeof(u)))
+			return -ENOMEM;
+		f->units[f->unit_cnt++] = u;
 	}
-	return NULL;
+	return pa_dwarf_file__no_memory(f) ? -ENOMEM : 0;
 }
 
-static int open_dwarf(int fd, Elf **elf, Dwarf **dwarf)
+/* The last unit that begins at an offset or before it. */
+static struct pa_dwarf_unit *unit_before(struct pa_dwarf_file *f, uint64_t at)
 {
-	elf_version(EV_CURRENT);
-	*elf = elf_begin(fd, ELF_C_READ, NULL);
-	if (!*elf)
-		return -EBADMSG;
-	*dwarf = dwarf_begin_elf(*elf, DWARF_C_READ, NULL);
-	if (!*dwarf)
-		return -ENOENT;
-	return pa_dwarf__strings_end(*elf) ? 0 : -EBADMSG;
+	size_t low = 0, high = f->unit_cnt;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (f->units[mid].at <= at)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low ? &f->units[low - 1] : NULL;
 }
 
-/* Use d->fd, which must have .debug_info. A file that shares DWARF with another one needs that
- * one too, else libdw would open what the file names. */
-static int open_with(struct pa_dwarf *d, const struct pa_elf *e, const struct pa_search *search)
+struct pa_dwarf_unit *pa_dwarf_file__unit(struct pa_dwarf_file *f, uint64_t at)
+{
+	struct pa_dwarf_unit *u = unit_before(f, at);
+
+	return u && at >= u->die && at < u->end ? u : NULL;
+}
+
+struct pa_dwarf_unit *pa_dwarf_file__unit_from(struct pa_dwarf_file *f, uint64_t at)
+{
+	struct pa_dwarf_unit *u = unit_before(f, at);
+
+	return u && u->at == at ? u : NULL;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------
+ */
+
+/* The file that this one shares DWARF with, without which it makes no sense. */
+static int open_alt(struct pa_dwarf *d, const struct pa_elf *e, const struct pa_search *search)
 {
 	struct pa_elf alt;
-	bool has_alt, safe;
+	bool has_alt;
 	int err;
 
-	if (!pa_dwarf__is_safe(e))
-		return -EBADMSG;
-	d->machine = e->machine;
 	d->alt_fd = pa_debugfile__open_alt(e, search, &has_alt);
-	if (d->alt_fd < 0 && has_alt)
-		return -ENOENT;
-	if (d->alt_fd >= 0) {
-		safe = !pa_elf__open_fd(&alt, d->alt_fd) && pa_dwarf__is_safe(&alt) &&
-		       !pa_elf__section(&alt, ".gnu_debugaltlink", 0);
-		pa_elf__close(&alt);
-		err = safe ? open_dwarf(d->alt_fd, &d->alt_elf, &d->alt) : -EBADMSG;
-		if (err)
-			return err;
-	}
-	err = open_dwarf(d->fd, &d->elf, &d->dwarf);
+	if (d->alt_fd < 0)
+		return has_alt ? -ENOENT : 0;
+	d->file->alt = calloc(1, sizeof(*d->file->alt));
+	if (!d->file->alt)
+		return -ENOMEM;
+	err = pa_elf__open_fd(&alt, d->alt_fd);
 	if (!err)
-		d->line_program = pa_dwarf__section(d->elf, "line");
-	if (!err && d->alt)
-		dwarf_setalt(d->dwarf, d->alt);
-	return err;
+		err = pa_dwarf_file__open(d->file->alt, &alt, "");
+	pa_elf__close(&alt);
+	return err ? err : pa_dwarf_file__read_units(d->file->alt);
 }
 
 static bool has_info(const struct pa_elf *e)
@@ -185,39 +202,9 @@ int pa_dwarf__open(struct pa_dwarf *d, const char *path, const struct pa_search 
 			err = -ENOENT;
 	}
 	if (!err)
-		err = open_with(d, &e, search);
+		err = open_alt(d, &e, search);
+	if (!err)
+		err = pa_dwarf_file__open(d->file, &e, "");
 	pa_elf__close(&e);
 	return err;
-}
-
-void pa_dwarf__close(struct pa_dwarf *d)
-{
-	dwarf_end(d->dwarf);
-	dwarf_end(d->alt);
-	elf_end(d->elf);
-	elf_end(d->alt_elf);
-	if (d->fd >= 0)
-		close(d->fd);
-	if (d->alt_fd >= 0)
-		close(d->alt_fd);
-}
-
-/* The sections stay: libelf has them. */
-int pa_dwarf__reopen(struct pa_dwarf *d)
-{
-	dwarf_end(d->dwarf);
-	dwarf_end(d->alt);
-	d->alt = NULL;
-	d->rows_held = 0;
-	d->dwarf = dwarf_begin_elf(d->elf, DWARF_C_READ, NULL);
-	if (d->dwarf && d->alt_elf) {
-		d->alt = dwarf_begin_elf(d->alt_elf, DWARF_C_READ, NULL);
-		if (d->alt) {
-			dwarf_setalt(d->dwarf, d->alt);
-		} else {
-			dwarf_end(d->dwarf);
-			d->dwarf = NULL;
-		}
-	}
-	return d->dwarf ? 0 : -ENOMEM;
 }

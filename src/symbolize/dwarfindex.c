@@ -4,7 +4,6 @@
  * all units' ranges, and there the innermost function and the row of the line table.
  */
 #include <dwarf.h>
-#include <elfutils/libdw.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +29,9 @@ int pa_dwarf__new(int fd, const char *path, const struct pa_symbolizer_opts *opt
 	d->want_lines = opts->lines;
 	d->want_inlines = opts->inlines;
 	d->path = strdup(path ? path : "");
+	d->file = calloc(1, sizeof(*d->file));
 	d->search = &opts->search;
-	err = d->path ? pa_dwarf__open(d, path, d->search) : -ENOMEM;
+	err = d->path && d->file ? pa_dwarf__open(d, path, d->search) : -ENOMEM;
 	if (err) {
 		pa_dwarf__free(d);
 		return err;
@@ -44,86 +44,107 @@ void pa_dwarf__free(struct pa_dwarf *d)
 {
 	if (!d)
 		return;
-	for (size_t i = 0; i < d->unit_cnt; i++)
-		pa_dwarf_unit__free(&d->units[i]);
-	free(d->path);
+	if (d->file)
+		pa_dwarf_file__free(d->file);
+	free(d->file);
 	pa_dwarf_package__free(d->package);
-	free(d->units);
+	for (size_t i = 0; i < PA_DWARF_TABLES_CNT; i++)
+		pa_dwarf_abbrevs__free(d->tables[i]);
+	free(d->path);
 	free(d->ranges);
 	free(d->lines);
-	pa_table__free(&d->fns);
+	free(d->readable);
+	free(d->names);
+	free(d->fns);
+	pa_index__free(&d->names_by_place);
+	pa_index__free(&d->fns_by_die);
 	pa_strings__free(&d->files);
+	pa_strings__free(&d->symbols);
 	pa_pool__free(&d->pool);
-	pa_dwarf__close(d);
+	if (d->fd >= 0)
+		close(d->fd);
+	if (d->alt_fd >= 0)
+		close(d->alt_fd);
 	free(d);
 }
 
 /* ---- which unit ----------------------------------------------------------------------------- */
 
-static int add_range(struct pa_dwarf *d, uint64_t start, uint64_t end, uint32_t unit)
+struct unit_ranges {
+	struct pa_dwarf *d;
+	uint32_t unit;
+	bool found;
+};
+
+static int add_range(void *ctx, uint64_t start, uint64_t end)
 {
+	struct unit_ranges *r = ctx;
+	struct pa_dwarf *d = r->d;
+
 	if (start >= end || d->range_cnt >= PA_DWARF_RANGES_MAX)
 		return 0;
 	if (pa_array_grow(&d->ranges, d->range_cnt, &d->range_cap, sizeof(*d->ranges)))
 		return -ENOMEM;
-	d->ranges[d->range_cnt++] = (struct pa_dwarf_range){start, end, unit};
+	d->ranges[d->range_cnt++] = (struct pa_dwarf_range){start, end, r->unit};
+	r->found = true;
 	return 0;
 }
 
-static int add_ranges(struct pa_dwarf *d, Dwarf_Die *die, uint32_t unit)
+/* One set of .debug_aranges: those of one unit. */
+static int add_arange_set(struct pa_dwarf *d, struct pa_dwarf_cursor *c, const bool *has_ranges)
 {
-	Dwarf_Addr base, start, end;
-	ptrdiff_t at = 0, last = 0;
+	struct unit_ranges r = {.d = d};
+	uint64_t begin = pa_dwarf_cursor__at(c), length, version, info, bytes, start, range_bytes,
+		 end;
+	struct pa_dwarf_unit *u;
+	unsigned offset_bytes = 4;
+	int err = 0;
 
-	while ((at = dwarf_ranges(die, at, &base, &start, &end)) > 0) {
-		d->work += last && at > last ? (uint64_t)(at - last) : 16;
-		last = at;
-		if (d->work > PA_DWARF_WORK_MAX)
-			return 0;
-		if (add_range(d, start, end, unit))
-			return -ENOMEM;
+	if (!pa_dwarf_cursor__number(c, 4, &length))
+		return -EBADMSG;
+	if (length == UINT32_MAX) {
+		offset_bytes = 8;
+		if (!pa_dwarf_cursor__number(c, 8, &length))
+			return -EBADMSG;
 	}
-	return 0;
-}
+	if (length > c->limit - pa_dwarf_cursor__at(c))
+		return -EBADMSG;
+	end = pa_dwarf_cursor__at(c) + length;
+	if (!pa_dwarf_cursor__number(c, 2, &version) ||
+	    !pa_dwarf_cursor__number(c, offset_bytes, &info) ||
+	    !pa_dwarf_cursor__number(c, 1, &bytes) || !pa_dwarf_cursor__skip(c, 1))
+		return -EBADMSG;
+	u = info < UINT64_MAX - 64 ? pa_dwarf_file__unit_from(d->file, info) : NULL;
+	if (u && !has_ranges[u - d->file->units] && (bytes == 4 || bytes == 8)) {
+		uint64_t head = pa_dwarf_cursor__at(c) - begin, pair = bytes * 2;
 
-static ssize_t unit_at(const struct pa_dwarf *d, Dwarf_Off die)
-{
-	size_t low = 0, high = d->unit_cnt;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (d->units[mid].die < die)
-			low = mid + 1;
-		else
-			high = mid;
+		r.unit = (uint32_t)(u - d->file->units);
+		pa_dwarf_cursor__skip(c, (pair - head % pair) % pair);
+		while (!err && pa_dwarf_cursor__more(c) && pa_dwarf_cursor__at(c) + pair <= end &&
+		       pa_dwarf_cursor__number(c, (unsigned)bytes, &start) &&
+		       pa_dwarf_cursor__number(c, (unsigned)bytes, &range_bytes))
+			if (range_bytes <= UINT64_MAX - start)
+				err = add_range(&r, start, start + range_bytes);
 	}
-	return low < d->unit_cnt && d->units[low].die == die ? (ssize_t)low : -1;
+	if (!err && end < c->limit)
+		pa_dwarf_cursor__seek(c, end);
+	else
+		c->limit = 0;
+	return err;
 }
 
 /* .debug_aranges, often missing or incomplete: for units that say nothing of their ranges. */
 static int add_aranges(struct pa_dwarf *d, const bool *has_ranges)
 {
-	Dwarf_Aranges *aranges;
-	size_t cnt;
+	struct pa_dwarf_section *s = d->file->sections[PA_DWARF_ARANGES];
+	struct pa_dwarf_cursor c;
+	int err = 0;
 
-	if (dwarf_getaranges(d->dwarf, &aranges, &cnt))
+	if (!s || !pa_dwarf_cursor__open(&c, s, 0, s->bytes, 64, PA_DWARF_SMALL_BYTES))
 		return 0;
-	for (size_t i = 0; i < cnt; i++) {
-		Dwarf_Arange *a = dwarf_onearange(aranges, i);
-		Dwarf_Addr start;
-		Dwarf_Word bytes;
-		Dwarf_Off die;
-		ssize_t unit;
-
-		if (!a || dwarf_getarangeinfo(a, &start, &bytes, &die))
-			continue;
-		unit = unit_at(d, die);
-		if (unit >= 0 && !has_ranges[unit] && bytes <= UINT64_MAX - start &&
-		    add_range(d, start, start + bytes, (uint32_t)unit))
-			return -ENOMEM;
-	}
-	return 0;
+	while (!err && c.limit && pa_dwarf_cursor__more(&c))
+		err = add_arange_set(d, &c, has_ranges);
+	return err == -ENOMEM ? err : 0;
 }
 
 static int compare_ranges(const void *pa, const void *pb)
@@ -135,43 +156,47 @@ static int compare_ranges(const void *pa, const void *pb)
 	return a->unit < b->unit ? -1 : a->unit > b->unit;
 }
 
-static int add_units(struct pa_dwarf *d)
+/* The ranges of all units. *has_ranges: by unit */
+static int add_units(struct pa_dwarf *d, bool *has_ranges, bool *all_have)
 {
-	Dwarf_Off at = 0, next;
-	size_t header_bytes;
+	struct pa_dwarf_file *f = d->file;
+	int err = 0;
 
-	while (d->unit_cnt < PA_DWARF_UNITS_MAX &&
-	       !dwarf_nextcu(d->dwarf, at, &next, &header_bytes, NULL, NULL, NULL) && next > at) {
-		Dwarf_Die die;
+	*all_have = true;
+	for (size_t i = 0; !err && i < f->unit_cnt; i++) {
+		struct unit_ranges r = {.d = d, .unit = (uint32_t)i};
+		const struct pa_dwarf_root *root = pa_dwarf_unit__root(d, &f->units[i], &err);
 
-		if (dwarf_offdie(d->dwarf, at + header_bytes, &die)) {
-			if (pa_array_grow(&d->units, d->unit_cnt, &d->unit_cap,
-					  sizeof(*d->units)) ||
-			    add_ranges(d, &die, (uint32_t)d->unit_cnt))
-				return -ENOMEM;
-			d->units[d->unit_cnt++] = (struct pa_dwarf_unit){.die = at + header_bytes};
-		}
-		at = next;
+		if (root)
+			err = pa_dwarf__each_range(d, &f->units[i], &root->low, &root->high,
+						   &root->ranges, add_range, &r);
+		else if (err != -ENOMEM)
+			err = 0;
+		has_ranges[i] = r.found;
+		*all_have &= r.found;
 	}
-	return 0;
+	return err;
 }
 
 static int load_units(struct pa_dwarf *d)
 {
-	bool *has_ranges;
-	int err = add_units(d);
+	bool *has_ranges, all_have;
+	int err = pa_dwarf_file__read_units(d->file);
 
 	d->loaded = true;
-	has_ranges = err || !d->unit_cnt ? NULL : calloc(d->unit_cnt, sizeof(*has_ranges));
+	if (err || !d->file->unit_cnt)
+		return err;
+	has_ranges = calloc(d->file->unit_cnt, sizeof(*has_ranges));
 	if (!has_ranges)
-		return d->unit_cnt ? -ENOMEM : err;
-	for (size_t i = 0; i < d->range_cnt; i++)
-		has_ranges[d->ranges[i].unit] = true;
-	if (memchr(has_ranges, false, d->unit_cnt))
+		return -ENOMEM;
+	err = add_units(d, has_ranges, &all_have);
+	if (!err && !all_have)
 		err = add_aranges(d, has_ranges);
 	free(has_ranges);
 	if (d->range_cnt)
 		qsort(d->ranges, d->range_cnt, sizeof(*d->ranges), compare_ranges);
+	if (!err && pa_dwarf_file__no_memory(d->file))
+		err = -ENOMEM;
 	return err;
 }
 
@@ -182,8 +207,8 @@ static int next_unit(struct pa_dwarf *d, uint64_t vaddr, size_t *i, struct pa_dw
 	size_t low = 0, high;
 
 	*out = NULL;
-	if (!d->dwarf || (!d->loaded && load_units(d)))
-		return d->dwarf ? -ENOMEM : 0;
+	if (!d->loaded && load_units(d))
+		return -ENOMEM;
 	high = d->range_cnt;
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
@@ -197,55 +222,27 @@ static int next_unit(struct pa_dwarf *d, uint64_t vaddr, size_t *i, struct pa_dw
 		const struct pa_dwarf_range *r = &d->ranges[low - 1 - *i];
 
 		if (vaddr < r->end)
-			*out = &d->units[r->unit];
+			*out = &d->file->units[r->unit];
 		++*i;
 	}
-	return *out && !(*out)->loaded ? pa_dwarf_unit__load(d, *out) : 0;
+	return *out ? pa_dwarf_unit__load(d, *out) : 0;
 }
 
 /* ---- where a function is declared ---------------------------------------------------------------
  */
 
-static int declaration(struct pa_dwarf *d, const struct pa_dwarf_unit *u, Dwarf_Off at,
-		       const char **file, uint32_t *line)
-{
-	Dwarf_Die die, unit;
-	const char *name;
-	uint32_t id;
-	int number = 0;
-
-	if (!pa_dwarf_unit__die(d, u, at, &die) ||
-	    !pa_dwarf_unit__die(d, u, pa_dwarf_unit__offset(u), &unit))
-		return -ENOENT;
-	name = dwarf_decl_file(&die);
-	if (!name || !*name)
-		return -ENOENT;
-	id = pa_dwarf__file(d, &unit, name);
-	if (id == PA_NONE)
-		return -ENOMEM;
-	if (dwarf_decl_line(&die, &number) || number < 0)
-		number = 0;
-	*file = d->files.strs[id];
-	*line = (uint32_t)number;
-	return 0;
-}
-
-static int find_function(struct pa_dwarf *d, struct pa_dwarf_unit *u, uint64_t vaddr,
+static int find_function(struct pa_dwarf *d, struct pa_dwarf_index *x, uint64_t vaddr,
 			 const char **file, uint32_t *line)
 {
-	uint32_t low = 0, high = u->function_cnt;
+	struct pa_dwarf_function *f;
+	int err;
 
-	while (low < high) {
-		uint32_t mid = low + (high - low) / 2;
-
-		if (u->functions[mid].addr < vaddr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (low == u->function_cnt || u->functions[low].addr != vaddr)
+	if (!x)
 		return -ENOENT;
-	return declaration(d, u, u->functions[low].die, file, line);
+	err = pa_dwarf_unit__find(d, x, vaddr, &f);
+	if (err || !f || f->start != vaddr)
+		return err ? err : -ENOENT;
+	return pa_dwarf__declaration(d, x, x->unit->at + x->bodies[f->body].die, file, line);
 }
 
 int pa_dwarf__decl(struct pa_dwarf *d, uint64_t vaddr, const char **file, uint32_t *line)
@@ -260,47 +257,29 @@ int pa_dwarf__decl(struct pa_dwarf *d, uint64_t vaddr, const char **file, uint32
 		err = next_unit(d, vaddr, &i, &u);
 		if (err || !u)
 			return err ? err : -ENOENT;
-		err = find_function(d, u, vaddr, file, line);
+		err = find_function(d, u->index, vaddr, file, line);
 	} while (err == -ENOENT);
 	return err;
 }
 
 /* ---- lines
- * ---------------------------------------------------------------------------------------- */
+ * ------------------------------------------------------------------------------------------ */
 
-static uint32_t node_at(const struct pa_dwarf_unit *u, uint64_t vaddr)
+static int row_at(struct pa_dwarf *d, struct pa_dwarf_unit *u, uint64_t vaddr, uint32_t *file,
+		  uint32_t *line)
 {
-	uint32_t low = 0, high = u->segment_cnt;
-
-	while (low < high) {
-		uint32_t mid = low + (high - low) / 2;
-
-		if (u->segments[mid].start <= vaddr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low ? u->segments[low - 1].node : PA_NONE;
-}
-
-static void row_at(const struct pa_dwarf_unit *u, uint64_t vaddr, uint32_t *file, uint32_t *line)
-{
-	uint32_t low = 0, high = u->row_cnt;
+	struct pa_dwarf_lines *lines = u->index->lines;
+	uint32_t number;
+	int err;
 
 	*file = PA_NONE;
 	*line = 0;
-	while (low < high) {
-		uint32_t mid = low + (high - low) / 2;
-
-		if (u->rows[mid].addr <= vaddr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (!low)
-		return;
-	*file = u->rows[low - 1].file;
-	*line = u->rows[low - 1].line;
+	if (!d->want_lines || !lines || !pa_dwarf_lines__find(lines, vaddr, &number, line))
+		return 0;
+	err = pa_dwarf_lines__file(d, lines, number, file);
+	if (*file == PA_NONE)
+		*line = 0;
+	return err;
 }
 
 static int add_line(struct pa_dwarf *d, size_t *cnt, const struct pa_dwarf_fn *fn, uint32_t file,
@@ -319,25 +298,63 @@ static int add_line(struct pa_dwarf *d, size_t *cnt, const struct pa_dwarf_fn *f
 	return 0;
 }
 
+/* Where a node was called. */
+static int call_of(struct pa_dwarf *d, struct pa_dwarf_unit *u, const struct pa_dwarf_node *n,
+		   uint32_t *file, uint32_t *line)
+{
+	struct pa_dwarf_index *x = u->index;
+
+	*file = PA_NONE;
+	*line = n->call_line;
+	if (n->parent == PA_NONE)
+		return 0;
+	if (x->split_lines)
+		return pa_dwarf_lines__file(d, x->split_lines, n->call_file, file);
+	return x->lines ? pa_dwarf_lines__file(d, x->lines, n->call_file, file) : 0;
+}
+
+static int innermost(struct pa_dwarf *d, struct pa_dwarf_index *x, uint64_t vaddr,
+		     struct pa_dwarf_node **nodes, uint32_t *node)
+{
+	struct pa_dwarf_function *f;
+	int err;
+
+	*node = PA_NONE;
+	if (!d->want_inlines)
+		return 0;
+	err = pa_dwarf_unit__find(d, x, vaddr, &f);
+	if (err || !f)
+		return err;
+	err = pa_dwarf_body__find(d, x, &x->bodies[f->body], vaddr, node);
+	*nodes = x->bodies[f->body].nodes;
+	return err;
+}
+
 /* From the innermost function outwards: each is where the one inside of it was called. */
 static int add_lines(struct pa_dwarf *d, struct pa_dwarf_unit *u, uint64_t vaddr, size_t *cnt)
 {
-	uint32_t node = node_at(u, vaddr), file, line;
-	int err = 0;
+	struct pa_dwarf_index *x = u->index;
+	struct pa_dwarf_node *nodes = NULL;
+	uint32_t node, file, line;
+	int err;
 
-	row_at(u, vaddr, &file, &line);
-	if (node == PA_NONE)
+	if (!x)
+		return 0;
+	err = innermost(d, x, vaddr, &nodes, &node);
+	if (!err)
+		err = row_at(d, u, vaddr, &file, &line);
+	if (!err && node == PA_NONE)
 		return file == PA_NONE ? 0 : add_line(d, cnt, NULL, file, line);
 	while (!err && node != PA_NONE) {
-		struct pa_dwarf_node *n = &u->nodes[node];
+		struct pa_dwarf_node *n = &nodes[node];
 
-		if (!n->fn)
-			err = pa_dwarf_unit__name(d, u, n);
+		if (n->fn == PA_NONE)
+			err = pa_dwarf__name(d, x->unit, n);
 		/* of too many, the outermost is kept */
 		if (!err && (*cnt < PA_DWARF_INLINES_MAX || n->parent == PA_NONE))
-			err = add_line(d, cnt, n->fn, file, line);
-		file = n->call_file;
-		line = n->call_line;
+			err = add_line(d, cnt, &d->fns[n->fn], file, line);
+		if (!err)
+			err = call_of(d, u, n, &file, &line);
 		node = n->parent;
 	}
 	return err;

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * dwarfsplit.c - units whose DWARF is in a .dwo file or in a package of such files (.dwp). libdw
- * would open what an image names, whatever it is, and knows no packages: files are opened here
- * as all others are, and the unit's sections, with the addresses that the image keeps for it,
- * are put together in memory as one ELF file, which libdw reads.
+ * dwarfsplit.c - units whose DWARF is in a .dwo file or in a package of such files (.dwp). Of the
+ * unit that is asked for, the sections are held in memory; it shares with the image the
+ * addresses that the image keeps for it, and with its package the strings.
  */
 #include <dwarf.h>
 #include <elf.h>
-#include <elfutils/libdw.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -17,156 +15,46 @@
 
 #include "symbolize/dwarfindex.h"
 
-#define SECTION_MAX_BYTES (64u << 20)
-#define STRINGS_MAX_BYTES (512u << 20) /* of a package */
-#define SLICE_MAX_BYTES (4u << 20)     /* of what units share in the image, of unknown length */
-#define PIECES_MAX 8
+#define UNIT_MAX_BYTES (64u << 20) /* of a section of one unit */
+#define INDEX_MAX_BYTES (64u << 20)
 #define COLUMNS_MAX 16
-#define NAME_BYTES 32
-
-struct piece {
-	char name[NAME_BYTES];
-	uint64_t flags, offset;
-	void *data;
-	size_t bytes;
-};
-
-struct pieces {
-	struct piece at[PIECES_MAX];
-	size_t cnt;
-};
+#define PATH_TEXT_BYTES PATH_MAX
 
 struct pa_dwarf_package {
 	int fd;
 	struct pa_elf elf;
 	uint8_t *index; /* .debug_cu_index */
-	char *strings;	/* .debug_str.dwo */
-	size_t index_bytes, strings_bytes;
+	size_t index_bytes;
+	struct pa_dwarf_section strings;
+	bool is_usable;
 };
 
-/* What each section of a unit is called; columns of a package's index by version. */
+/* Columns of a package's index by version; 0 none. */
 static const struct {
-	const char *name;
+	enum pa_dwarf_section_id id;
 	uint32_t column_2, column_5;
-} sections[] = {{"info", 1, 1},	       {"abbrev", 3, 3}, {"line", 4, 4},
-		{"str_offsets", 6, 6}, {"str", 0, 0},	 {"rnglists", UINT32_MAX, 8}};
+} columns[] = {{PA_DWARF_INFO, 1, 1},
+	       {PA_DWARF_ABBREV, 3, 3},
+	       {PA_DWARF_LINE, 4, 4},
+	       {PA_DWARF_STR_OFFSETS, 6, 6},
+	       {PA_DWARF_RNGLISTS, 0, 8}};
 
-#define SECTION_CNT (sizeof(sections) / sizeof(*sections))
-
-/* Takes data over. */
-static void add_piece(struct pieces *p, const char *name, uint64_t flags, void *data, size_t bytes)
-{
-	struct piece *piece;
-
-	if (p->cnt == PIECES_MAX) {
-		free(data);
-		return;
-	}
-	piece = &p->at[p->cnt++];
-	snprintf(piece->name, sizeof(piece->name), ".debug_%s", name);
-	piece->flags = flags;
-	piece->data = data;
-	piece->bytes = bytes;
-}
-
-static void free_pieces(struct pieces *p)
-{
-	for (size_t i = 0; i < p->cnt; i++)
-		free(p->at[i].data);
-}
-
-/* ---- what the image keeps for a unit ----------------------------------------------------------
- */
-
-static bool base_of(Dwarf_Die *skeleton, unsigned name, unsigned gnu_name, Dwarf_Word *base)
-{
-	Dwarf_Attribute attr;
-
-	*base = 0;
-	return (dwarf_attr(skeleton, name, &attr) || dwarf_attr(skeleton, gnu_name, &attr)) &&
-	       !dwarf_formudata(&attr, base);
-}
-
-/* From base on; a DWARF 5 table has its length in front of it. */
-static int add_slice(struct pieces *p, struct pa_dwarf *d, const char *name, uint64_t base,
-		     bool has_length)
-{
-	Elf_Data *section = pa_dwarf__section(d->elf, name);
-	uint32_t length;
-	size_t bytes;
-	void *copy;
-
-	if (!section || base >= section->d_size)
-		return 0;
-	bytes = section->d_size - base;
-	if (has_length && base >= 8) {
-		memcpy(&length, (const char *)section->d_buf + base - 8, sizeof(length));
-		if (length >= 4 && length - 4 < bytes)
-			bytes = length - 4;
-	}
-	if (bytes > SLICE_MAX_BYTES)
-		bytes = SLICE_MAX_BYTES;
-	copy = malloc(bytes);
-	if (!copy)
-		return -ENOMEM;
-	memcpy(copy, (const char *)section->d_buf + base, bytes);
-	add_piece(p, name, 0, copy, bytes);
-	return 0;
-}
-
-static int add_slices(struct pieces *p, struct pa_dwarf *d, Dwarf_Die *skeleton, int version)
-{
-	Dwarf_Word base;
-	int err = 0;
-
-	if (base_of(skeleton, DW_AT_addr_base, DW_AT_GNU_addr_base, &base))
-		err = add_slice(p, d, "addr", base, version >= 5);
-	if (err || version >= 5)
-		return err;
-	base_of(skeleton, DW_AT_GNU_ranges_base, DW_AT_GNU_ranges_base, &base);
-	return add_slice(p, d, "ranges", base, false);
-}
-
-/* ---- a .dwo file -------------------------------------------------------------------------------
- */
-
-static const struct pa_elf_section *find_section(const struct pa_elf *e, const char *name)
-{
-	char full[NAME_BYTES];
-
-	snprintf(full, sizeof(full), ".debug_%s.dwo", name);
-	return pa_elf__section(e, full, 0);
-}
+/* ---- a .dwo file
+ * ------------------------------------------------------------------------------------ */
 
 /* @return 0, -ENOENT not one, -ENOMEM */
-static int add_file(struct pieces *p, int fd)
+static int load_file(struct pa_dwarf_file *f, int fd)
 {
 	struct pa_elf e;
 	int err = pa_elf__open_fd(&e, fd);
 
-	if (!err && (!e.is_64 || !find_section(&e, "info") || !pa_dwarf__is_safe(&e)))
-		err = -ENOENT;
-	for (size_t i = 0; !err && i < SECTION_CNT; i++) {
-		const struct pa_elf_section *s = find_section(&e, sections[i].name);
-		void *data;
-
-		if (!s)
-			continue;
-		err = pa_elf__load(&e, s, SECTION_MAX_BYTES, &data);
-		if (!err)
-			add_piece(p, sections[i].name, s->flags & SHF_COMPRESSED, data, s->bytes);
-	}
+	if (!err)
+		err = pa_dwarf_file__open(f, &e, ".dwo");
+	for (int i = 0; !err && i < PA_DWARF_SECTION_CNT; i++)
+		if (f->sections[i])
+			err = pa_dwarf_section__keep(f->sections[i], UNIT_MAX_BYTES);
 	pa_elf__close(&e);
 	return err && err != -ENOMEM ? -ENOENT : err;
-}
-
-static const char *string(Dwarf_Die *die, unsigned name, unsigned other)
-{
-	Dwarf_Attribute attr;
-
-	if (!dwarf_attr(die, name, &attr) && !dwarf_attr(die, other, &attr))
-		return NULL;
-	return dwarf_formstring(&attr);
 }
 
 static int open_in(const struct pa_dwarf *d, const char *path)
@@ -177,20 +65,23 @@ static int open_in(const struct pa_dwarf *d, const char *path)
 }
 
 /* By the path that the compiler wrote to, else beside the image. */
-static int open_file(const struct pa_dwarf *d, Dwarf_Die *skeleton)
+static int open_file(struct pa_dwarf *d, struct pa_dwarf_unit *skeleton,
+		     const struct pa_dwarf_root *r)
 {
-	const char *name = string(skeleton, DW_AT_dwo_name, DW_AT_GNU_dwo_name);
-	const char *dir = string(skeleton, DW_AT_comp_dir, DW_AT_comp_dir);
-	const char *slash = strrchr(d->path, '/'), *last;
-	char path[PATH_MAX];
+	const char *slash = strrchr(d->path, '/'), *last, *text;
+	char path[PATH_TEXT_BYTES], name[PATH_TEXT_BYTES];
+	size_t bytes;
 	int fd = -ENOENT;
 
-	if (!name || !*name)
+	text = pa_dwarf_value__string(d, skeleton, &r->dwo_name, &bytes);
+	if (!text || !*text || bytes >= sizeof(name))
 		return -ENOENT;
+	memcpy(name, text, bytes + 1);
+	text = pa_dwarf_value__string(d, skeleton, &r->comp_dir, &bytes);
 	if (name[0] == '/')
 		fd = open_in(d, name);
-	else if (dir && dir[0] == '/' &&
-		 snprintf(path, sizeof(path), "%s/%s", dir, name) < (int)sizeof(path))
+	else if (text && text[0] == '/' &&
+		 snprintf(path, sizeof(path), "%s/%s", text, name) < (int)sizeof(path))
 		fd = open_in(d, path);
 	last = strrchr(name, '/');
 	if (fd < 0 && slash &&
@@ -200,14 +91,22 @@ static int open_file(const struct pa_dwarf *d, Dwarf_Die *skeleton)
 	return fd;
 }
 
-/* ---- a package ----------------------------------------------------------------------------------
- */
+/* ---- a package
+ * ---------------------------------------------------------------------------------------- */
+
+static const struct pa_elf_section *find_section(const struct pa_elf *e, const char *name)
+{
+	char full[48];
+
+	snprintf(full, sizeof(full), ".debug_%s.dwo", name);
+	return pa_elf__section(e, full, 0);
+}
 
 static int open_package(struct pa_dwarf *d)
 {
 	struct pa_dwarf_package *k;
 	const struct pa_elf_section *index, *strings;
-	char path[PATH_MAX];
+	char path[PATH_TEXT_BYTES];
 	int fd, err;
 
 	if (d->package_tried)
@@ -228,16 +127,14 @@ static int open_package(struct pa_dwarf *d)
 	err = pa_elf__open_fd(&k->elf, fd);
 	index = err ? NULL : pa_elf__section(&k->elf, ".debug_cu_index", 0);
 	strings = err ? NULL : find_section(&k->elf, "str");
-	if (!index || !strings || !k->elf.is_64)
-		return 0;
-	err = pa_elf__load(&k->elf, index, SECTION_MAX_BYTES, (void **)&k->index);
-	if (!err)
-		err = pa_elf__load(&k->elf, strings, STRINGS_MAX_BYTES, (void **)&k->strings);
-	if (err)
+	if (!index || !strings)
 		return err == -ENOMEM ? err : 0;
+	err = pa_elf__load(&k->elf, index, INDEX_MAX_BYTES, (void **)&k->index);
+	if (!err)
+		err = pa_dwarf_section__open(&k->strings, &k->elf, strings);
 	k->index_bytes = index->bytes;
-	k->strings_bytes = strings->bytes;
-	return 0;
+	k->is_usable = !err;
+	return err == -ENOMEM ? err : 0;
 }
 
 void pa_dwarf_package__free(struct pa_dwarf_package *k)
@@ -245,8 +142,8 @@ void pa_dwarf_package__free(struct pa_dwarf_package *k)
 	if (!k)
 		return;
 	pa_elf__close(&k->elf);
+	pa_dwarf_section__close(&k->strings);
 	free(k->index);
-	free(k->strings);
 	close(k->fd);
 	free(k);
 }
@@ -295,249 +192,137 @@ static int find_slot(const struct pa_dwarf_package *k, uint64_t id, struct slot 
 	return -ENOENT;
 }
 
-/* The unit's part of a section. @return 0, -ENOENT, -ENOMEM */
-static int load_part(const struct pa_dwarf_package *k, const struct slot *s, size_t section,
-		     void **data, size_t *bytes)
+/* The unit's part of a section. @return 0 (also when it has none), -ENOENT, -ENOMEM */
+static int load_part(const struct pa_dwarf_package *k, const struct slot *s, size_t column,
+		     struct pa_dwarf_file *f)
 {
-	const struct pa_elf_section *from = find_section(&k->elf, sections[section].name);
-	uint32_t column = s->version == 5 ? sections[section].column_5 : sections[section].column_2;
-	uint32_t i = 0, offset;
+	enum pa_dwarf_section_id id = columns[column].id;
+	const struct pa_elf_section *from = find_section(&k->elf, pa_dwarf_section__name(id));
+	uint32_t want = s->version == 5 ? columns[column].column_5 : columns[column].column_2;
+	uint32_t i = 0, offset, bytes;
 	uint64_t row = s->columns + 4ull * s->column_cnt * (1 + s->row);
 	int err;
 
-	while (i < s->column_cnt && word(k, s->columns + 4ull * i) != column)
+	while (i < s->column_cnt && word(k, s->columns + 4ull * i) != want)
 		i++;
-	if (!from || i == s->column_cnt || from->flags & SHF_COMPRESSED)
-		return -ENOENT;
-	offset = word(k, row + 4ull * i);
-	*bytes = word(k, row + 4ull * s->column_cnt * s->unit_cnt + 4ull * i);
-	if (!*bytes || *bytes > SECTION_MAX_BYTES || offset > from->bytes ||
-	    *bytes > from->bytes - offset)
-		return -ENOENT;
-	*data = malloc(*bytes);
-	if (!*data)
-		return -ENOMEM;
-	err = pa_elf__read(&k->elf, from->offset + offset, *data, *bytes);
-	if (!err)
+	if (!from || !want || i == s->column_cnt)
 		return 0;
-	free(*data);
-	return -ENOENT;
-}
-
-/* Only the strings of this unit, instead of the whole package's: their offsets become new ones. */
-static int add_strings(struct pieces *p, const struct pa_dwarf_package *k, uint32_t version,
-		       uint8_t *offsets, size_t bytes)
-{
-	size_t used = 1, cap = bytes * 4 + 64;
-	char *strings = calloc(1, cap);
-
-	for (size_t at = version == 5 ? 8 : 0; strings && at + 4 <= bytes; at += 4) {
-		uint32_t offset, length;
-
-		memcpy(&offset, offsets + at, sizeof(offset));
-		length = offset < k->strings_bytes ? (uint32_t)strlen(k->strings + offset) : 0;
-		if (!length || used + length + 1 > SECTION_MAX_BYTES) {
-			memset(offsets + at, 0, sizeof(offset));
-			continue;
-		}
-		if (used + length + 1 > cap) {
-			char *grown = realloc(strings, cap = (cap + length) * 2);
-
-			if (!grown)
-				free(strings);
-			strings = grown;
-			if (!strings)
-				break;
-		}
-		memcpy(strings + used, k->strings + offset, length + 1);
-		memcpy(offsets + at, &(uint32_t){(uint32_t)used}, sizeof(offset));
-		used += length + 1;
-	}
-	if (!strings)
-		return -ENOMEM;
-	add_piece(p, "str", 0, strings, used);
+	offset = word(k, row + 4ull * i);
+	bytes = word(k, row + 4ull * s->column_cnt * s->unit_cnt + 4ull * i);
+	if (!bytes || from->type == SHT_NOBITS || from->flags & SHF_COMPRESSED ||
+	    offset > from->bytes || bytes > from->bytes - offset)
+		return 0;
+	f->own[id].fd = k->fd;
+	f->own[id].offset = from->offset + offset;
+	f->own[id].bytes = bytes;
+	err = pa_dwarf_section__keep(&f->own[id], UNIT_MAX_BYTES);
+	if (err)
+		return err == -ENOMEM ? err : -ENOENT;
+	f->sections[id] = &f->own[id];
 	return 0;
 }
 
 /* @return 0, -ENOENT, -ENOMEM */
-static int add_package(struct pieces *p, struct pa_dwarf *d, uint64_t id)
+static int load_from_package(struct pa_dwarf *d, uint64_t id, struct pa_dwarf_file *f)
 {
-	const struct pa_dwarf_package *k;
+	struct pa_dwarf_package *k;
 	struct slot s;
 	int err = open_package(d);
 
 	k = d->package;
-	if (!err && (!k || !k->strings_bytes))
+	if (!err && (!k || !k->is_usable))
 		err = -ENOENT;
 	if (!err)
 		err = find_slot(k, id, &s);
-	for (size_t i = 0; !err && i < SECTION_CNT; i++) {
-		void *data;
-		size_t bytes;
-
-		err = load_part(k, &s, i, &data, &bytes);
-		if (!err && !strcmp(sections[i].name, "str_offsets")) {
-			err = add_strings(p, k, s.version, data, bytes);
-			if (err)
-				free(data);
-		}
-		if (!err)
-			add_piece(p, sections[i].name, 0, data, bytes);
-		if (err == -ENOENT)
-			err = i ? 0 : -ENOENT; /* all but .debug_info may be missing */
-	}
+	for (size_t i = 0; !err && i < sizeof(columns) / sizeof(*columns); i++)
+		err = load_part(k, &s, i, f);
+	if (!err)
+		f->sections[PA_DWARF_STR] = &k->strings;
 	return err;
 }
 
-/* ---- one ELF file of all that -------------------------------------------------------------------
- */
+/* ---- the unit
+ * --------------------------------------------------------------------------------------------- */
 
-static size_t align8(size_t n)
+/* Find the unit in its file, and let it know what the image says of it. */
+static int find_unit(struct pa_dwarf *d, struct pa_dwarf_unit *skeleton,
+		     const struct pa_dwarf_root *r, struct pa_dwarf_split *split)
 {
-	return (n + 7) & ~(size_t)7;
-}
+	struct pa_dwarf_file *f = &split->file;
+	int err;
 
-static int join(struct pieces *p, uint16_t machine, void **out, size_t *bytes)
-{
-	static const char names_name[] = ".shstrtab";
-	size_t names_at = sizeof(Elf64_Ehdr), at, shdrs_at;
-	uint8_t *image;
-	Elf64_Ehdr h = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64},
-			.e_type = ET_EXEC,
-			.e_machine = machine,
-			.e_version = EV_CURRENT,
-			.e_ehsize = sizeof(h),
-			.e_shentsize = sizeof(Elf64_Shdr),
-			.e_shnum = (uint16_t)(p->cnt + 2),
-			.e_shstrndx = 1};
-	Elf64_Shdr s = {.sh_name = 1, .sh_type = SHT_STRTAB, .sh_offset = names_at};
+	f->sections[PA_DWARF_ADDR] = d->file->sections[PA_DWARF_ADDR];
+	f->sections[PA_DWARF_RANGES] = d->file->sections[PA_DWARF_RANGES];
+	err = pa_dwarf_file__read_units(f);
+	for (size_t i = 0; !err && i < f->unit_cnt; i++) {
+		struct pa_dwarf_unit *u = &f->units[i];
 
-	s.sh_size = 1 + sizeof(names_name) + p->cnt * NAME_BYTES;
-	at = align8(names_at + s.sh_size);
-	for (size_t i = 0; i < p->cnt; i++) {
-		p->at[i].offset = at;
-		at = align8(at + p->at[i].bytes);
+		pa_dwarf_unit__root(d, u, &err);
+		if (err && err != -ENOMEM)
+			err = 0;
+		if (err || !u->root || u->root->dwo_id != r->dwo_id ||
+		    u->root->tag != DW_TAG_compile_unit)
+			continue;
+		u->root->base = r->base;
+		u->root->addr_base = r->addr_base;
+		u->root->ranges_base = r->gnu_ranges_base;
+		u->root->skeleton = skeleton;
+		split->unit = u;
+		return 0;
 	}
-	shdrs_at = at;
-	*bytes = at + (p->cnt + 2) * sizeof(s);
-	*out = image = calloc(1, *bytes);
-	if (!image)
-		return -ENOMEM;
-	h.e_ident[EI_DATA] = __BYTE_ORDER == __LITTLE_ENDIAN ? ELFDATA2LSB : ELFDATA2MSB;
-	h.e_ident[EI_VERSION] = EV_CURRENT;
-	h.e_shoff = shdrs_at;
-	memcpy(image, &h, sizeof(h));
-	memcpy(image + names_at + 1, names_name, sizeof(names_name));
-	memcpy(image + shdrs_at + sizeof(s), &s, sizeof(s));
-	for (size_t i = 0; i < p->cnt; i++) {
-		size_t name = 1 + sizeof(names_name) + i * NAME_BYTES;
-
-		memcpy(image + names_at + name, p->at[i].name, NAME_BYTES);
-		memcpy(image + p->at[i].offset, p->at[i].data, p->at[i].bytes);
-		s = (Elf64_Shdr){.sh_name = (uint32_t)name,
-				 .sh_type = SHT_PROGBITS,
-				 .sh_flags = p->at[i].flags,
-				 .sh_offset = p->at[i].offset,
-				 .sh_size = p->at[i].bytes,
-				 .sh_addralign = p->at[i].flags ? 8 : 1};
-		memcpy(image + shdrs_at + (i + 2) * sizeof(s), &s, sizeof(s));
-	}
-	return 0;
-}
-
-static bool find_unit(struct pa_dwarf_split *split, uint64_t id)
-{
-	Dwarf_Off at = 0, next;
-	size_t header_bytes;
-
-	while (!dwarf_nextcu(split->dwarf, at, &next, &header_bytes, NULL, NULL, NULL) &&
-	       next > at) {
-		uint64_t is = 0;
-		uint8_t type;
-		Dwarf_Die die;
-
-		if (dwarf_offdie(split->dwarf, at + header_bytes, &die) &&
-		    !dwarf_cu_info(die.cu, NULL, &type, NULL, NULL, &is, NULL, NULL) && is == id &&
-		    dwarf_tag(&die) == DW_TAG_compile_unit) {
-			split->die = at + header_bytes;
-			return true;
-		}
-		at = next;
-	}
-	return false;
+	return err ? err : -ENOENT;
 }
 
 void pa_dwarf_split__free(struct pa_dwarf_split *split)
 {
 	if (!split)
 		return;
-	dwarf_end(split->dwarf);
-	elf_end(split->elf);
-	free(split->image);
+	pa_dwarf_file__free(&split->file);
 	free(split);
 }
 
-/* @return 0, -ENOENT not this unit, -ENOMEM */
-static int make_split(struct pa_dwarf *d, struct pieces *p, uint64_t id,
-		      struct pa_dwarf_split **out)
+/* @return 0, -ENOENT not there or not this unit, -ENOMEM */
+static int make_split(struct pa_dwarf *d, struct pa_dwarf_unit *skeleton,
+		      const struct pa_dwarf_root *r, bool from_package, struct pa_dwarf_split **out)
 {
-	struct pa_dwarf_split *split;
-	size_t bytes;
-	int err;
+	struct pa_dwarf_split *split = calloc(1, sizeof(*split));
+	int fd, err;
 
-	if (d->index_bytes > PA_DWARF_INDEX_MAX_BYTES)
-		return -ENOENT;
-	split = calloc(1, sizeof(*split));
 	if (!split)
 		return -ENOMEM;
-	err = join(p, d->machine, &split->image, &bytes);
-	if (!err) {
-		d->index_bytes += bytes;
-		split->elf = elf_memory(split->image, bytes);
-		if (split->elf)
-			split->dwarf = dwarf_begin_elf(split->elf, DWARF_C_READ, NULL);
-		if (!split->dwarf || !pa_dwarf__strings_end(split->elf) || !find_unit(split, id))
-			err = -ENOENT;
+	if (from_package) {
+		err = load_from_package(d, r->dwo_id, &split->file);
+	} else {
+		fd = open_file(d, skeleton, r);
+		err = fd < 0 ? -ENOENT : load_file(&split->file, fd);
+		if (fd >= 0)
+			close(fd);
 	}
+	if (!err)
+		err = find_unit(d, skeleton, r, split);
 	if (err) {
+		pa_dwarf_abbrevs__forget(d, &split->file);
 		pa_dwarf_split__free(split);
 		return err;
 	}
+	for (int i = 0; i < PA_DWARF_SECTION_CNT; i++)
+		d->index_bytes += split->file.own[i].owned ? split->file.own[i].bytes : 0;
 	*out = split;
 	return 0;
 }
 
-int pa_dwarf_split__open(struct pa_dwarf *d, Dwarf_Die *skeleton, struct pa_dwarf_split **out)
+int pa_dwarf_split__open(struct pa_dwarf *d, struct pa_dwarf_unit *skeleton,
+			 struct pa_dwarf_split **out)
 {
-	struct pieces p = {0};
-	Dwarf_Half version;
-	uint64_t id = 0;
-	uint8_t type;
-	int fd, err;
+	const struct pa_dwarf_root *r;
+	int err;
 
 	*out = NULL;
-	if (!string(skeleton, DW_AT_dwo_name, DW_AT_GNU_dwo_name) ||
-	    dwarf_cu_info(skeleton->cu, &version, &type, NULL, NULL, &id, NULL, NULL))
-		return 0;
-	fd = open_file(d, skeleton);
-	err = fd < 0 ? -ENOENT : add_file(&p, fd);
-	if (fd >= 0)
-		close(fd);
-	if (!err)
-		err = add_slices(&p, d, skeleton, version);
-	if (!err)
-		err = make_split(d, &p, id, out);
-	if (err == -ENOENT) {
-		free_pieces(&p);
-		p.cnt = 0;
-		err = add_package(&p, d, id);
-		if (!err)
-			err = add_slices(&p, d, skeleton, version);
-		if (!err)
-			err = make_split(d, &p, id, out);
-	}
-	free_pieces(&p);
-	if (*out && dwarf_lowpc(skeleton, &(*out)->base))
-		(*out)->base = 0;
+	r = pa_dwarf_unit__root(d, skeleton, &err);
+	if (!r || !r->dwo_name.kind || d->index_bytes > PA_DWARF_INDEX_MAX_BYTES)
+		return err == -ENOMEM ? err : 0;
+	err = make_split(d, skeleton, r, false, out);
+	if (err == -ENOENT)
+		err = make_split(d, skeleton, r, true, out);
 	return err == -ENOMEM ? err : 0;
 }
