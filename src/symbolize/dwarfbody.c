@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * dwarfbody.c - what is inlined in one function. Its nested ranges are flattened into disjoint
- * segments, each with its innermost function, from which parents lead outwards.
+ * dwarfbody.c - what is inlined in one function: spans of nested nodes, in the order of their
+ * entries. Of a function that is asked often they are flattened into disjoint segments, each with
+ * its innermost node, from which parents lead outwards.
  */
 #include <dwarf.h>
 #include <errno.h>
@@ -11,20 +12,18 @@
 #include "symbolize/dwarfindex.h"
 
 #define FILE_MAX (PA_NONE >> 1)
-
-struct span {
-	uint64_t start, end;
-	uint32_t node;
-};
+/* When it is cheaper to search segments. */
+#define SPANS_FEW 32
+#define ASKED_OFTEN 16
 
 /* Of a function while it is read. */
 struct build {
 	struct pa_dwarf *d;
 	struct pa_dwarf_unit *unit;
 	struct pa_dwarf_node *nodes;
-	struct span *spans;
+	struct pa_dwarf_span *spans;
 	struct pa_dwarf_segment *segments;
-	struct span *open; /* those around the sweep's position */
+	struct pa_dwarf_span *open; /* those around the sweep's position */
 	size_t node_cnt, node_cap, span_cnt, span_cap;
 	size_t segment_cnt, segment_cap, open_cnt, open_cap;
 	bool found; /* a range of the newest node */
@@ -39,9 +38,14 @@ static int add_span(void *ctx, uint64_t start, uint64_t end)
 		return 0;
 	if (pa_array_grow(&b->spans, b->span_cnt, &b->span_cap, sizeof(*b->spans)))
 		return -ENOMEM;
-	b->spans[b->span_cnt++] = (struct span){start, end, (uint32_t)b->node_cnt};
+	b->spans[b->span_cnt++] = (struct pa_dwarf_span){start, end, (uint32_t)b->node_cnt};
 	b->found = true;
 	return 0;
+}
+
+static uint32_t number(const struct pa_dwarf_value *v, uint32_t max, uint32_t missing)
+{
+	return v->kind == PA_DWARF_NUMBER && v->number < max ? (uint32_t)v->number : missing;
 }
 
 /* *node: what it is, for its children; stays what it was when it has no code. */
@@ -49,21 +53,22 @@ static int add_node(struct build *b, const struct pa_dwarf_entry *e, uint32_t pa
 		    uint32_t *node)
 {
 	struct pa_dwarf_node n = {.origin = e->at, .fn = PA_NONE, .parent = parent};
+	const struct pa_dwarf_value *v = e->values, *origin = &v[PA_DWARF_ORIGIN];
 	int err;
 
 	b->found = false;
-	err = pa_dwarf__each_range(b->d, b->unit, &e->low, &e->high, &e->ranges, add_span, b);
+	err = pa_dwarf__each_range(b->d, b->unit, &v[PA_DWARF_LOW], &v[PA_DWARF_HIGH],
+				   &v[PA_DWARF_LIST], add_span, b);
 	if (err || !b->found || b->node_cnt >= PA_NONE)
 		return err;
-	if (e->origin.kind == PA_DWARF_REF || e->origin.kind == PA_DWARF_REF_ALT) {
-		n.origin = e->origin.number;
-		n.is_alt = e->origin.kind == PA_DWARF_REF_ALT;
+	if (!origin->kind)
+		origin = &v[PA_DWARF_SPECIFICATION];
+	if (origin->kind == PA_DWARF_REF || origin->kind == PA_DWARF_REF_ALT) {
+		n.origin = origin->number;
+		n.is_alt = origin->kind == PA_DWARF_REF_ALT;
 	}
-	n.call_file = FILE_MAX;
-	if (e->call_file.kind == PA_DWARF_NUMBER && e->call_file.number < FILE_MAX)
-		n.call_file = (uint32_t)e->call_file.number & FILE_MAX;
-	if (e->call_line.kind == PA_DWARF_NUMBER && e->call_line.number < PA_NONE)
-		n.call_line = (uint32_t)e->call_line.number;
+	n.call_file = number(&v[PA_DWARF_CALL_FILE], FILE_MAX, FILE_MAX) & FILE_MAX;
+	n.call_line = number(&v[PA_DWARF_CALL_LINE], PA_NONE, 0);
 	if (pa_array_grow(&b->nodes, b->node_cnt, &b->node_cap, sizeof(*b->nodes)))
 		return -ENOMEM;
 	*node = (uint32_t)b->node_cnt;
@@ -109,7 +114,7 @@ static int walk(struct build *b, uint64_t die)
 
 static int compare_spans(const void *pa, const void *pb)
 {
-	const struct span *a = pa, *b = pb;
+	const struct pa_dwarf_span *a = pa, *b = pb;
 
 	if (a->start != b->start)
 		return a->start < b->start ? -1 : 1;
@@ -155,7 +160,7 @@ static int make_segments(struct build *b)
 	if (b->span_cnt > 1)
 		qsort(b->spans, b->span_cnt, sizeof(*b->spans), compare_spans);
 	for (size_t i = 0; !err && i < b->span_cnt; i++) {
-		struct span s = b->spans[i];
+		struct pa_dwarf_span s = b->spans[i];
 
 		err = close_spans(b, s.start);
 		if (err)
@@ -170,8 +175,7 @@ static int make_segments(struct build *b)
 	return err ? err : close_spans(b, UINT64_MAX);
 }
 
-/* ---- asking
- * --------------------------------------------------------------------------------------- */
+/* ---- asking -------------------------------------------------------------------------------- */
 
 /* Give back what an array has too much. */
 static void *fit(void *array, size_t cnt, size_t element_bytes)
@@ -192,26 +196,42 @@ static int load(struct pa_dwarf *d, struct pa_dwarf_unit *u, struct pa_dwarf_bod
 	int err = walk(&b, u->at + body->die);
 
 	body->loaded = true;
-	if (!err)
-		err = make_segments(&b);
 	body->nodes = fit(b.nodes, b.node_cnt, sizeof(*b.nodes));
-	body->segments = fit(b.segments, b.segment_cnt, sizeof(*b.segments));
+	body->spans = fit(b.spans, b.span_cnt, sizeof(*b.spans));
 	body->node_cnt = (uint32_t)b.node_cnt;
-	body->segment_cnt = (uint32_t)b.segment_cnt;
-	d->index_bytes += b.node_cnt * sizeof(*b.nodes) + b.segment_cnt * sizeof(*b.segments);
-	free(b.spans);
-	free(b.open);
+	body->span_cnt = (uint32_t)b.span_cnt;
+	d->index_bytes += b.node_cnt * sizeof(*b.nodes) + b.span_cnt * sizeof(*b.spans);
 	return err;
 }
 
-int pa_dwarf_body__find(struct pa_dwarf *d, struct pa_dwarf_index *x, struct pa_dwarf_body *body,
-			uint64_t vaddr, uint32_t *out)
+static int flatten(struct pa_dwarf *d, struct pa_dwarf_body *body)
 {
-	uint32_t low = 0, high;
-	int err = body->loaded ? 0 : load(d, x->unit, body);
+	struct build b = {.d = d, .spans = body->spans, .span_cnt = body->span_cnt};
+	int err = make_segments(&b);
 
-	*out = PA_NONE;
-	high = body->segment_cnt;
+	free(b.spans);
+	free(b.open);
+	body->spans = NULL;
+	body->span_cnt = 0;
+	body->segments = fit(b.segments, b.segment_cnt, sizeof(*b.segments));
+	body->segment_cnt = (uint32_t)b.segment_cnt;
+	d->index_bytes += b.segment_cnt * sizeof(*b.segments);
+	return err;
+}
+
+/* What is inside of a node comes after it: the last that holds the address is the innermost. */
+static uint32_t node_in_spans(const struct pa_dwarf_body *body, uint64_t vaddr)
+{
+	for (uint32_t i = body->span_cnt; i-- > 0;)
+		if (vaddr >= body->spans[i].start && vaddr < body->spans[i].end)
+			return body->spans[i].node;
+	return PA_NONE;
+}
+
+static uint32_t node_in_segments(const struct pa_dwarf_body *body, uint64_t vaddr)
+{
+	uint32_t low = 0, high = body->segment_cnt;
+
 	while (low < high) {
 		uint32_t mid = low + (high - low) / 2;
 
@@ -220,7 +240,25 @@ int pa_dwarf_body__find(struct pa_dwarf *d, struct pa_dwarf_index *x, struct pa_
 		else
 			high = mid;
 	}
-	if (low && body->segments[low - 1].node < body->node_cnt)
-		*out = body->segments[low - 1].node;
+	return low ? body->segments[low - 1].node : PA_NONE;
+}
+
+int pa_dwarf_body__find(struct pa_dwarf *d, struct pa_dwarf_index *x, struct pa_dwarf_body *body,
+			uint64_t vaddr, uint32_t *out)
+{
+	int err = body->loaded ? 0 : load(d, x->unit, body);
+
+	if (!err && body->span_cnt > SPANS_FEW && ++body->asked_cnt > ASKED_OFTEN)
+		err = flatten(d, body);
+	*out = body->spans ? node_in_spans(body, vaddr) : node_in_segments(body, vaddr);
+	if (*out >= body->node_cnt)
+		*out = PA_NONE;
 	return err;
+}
+
+void pa_dwarf_body__free(struct pa_dwarf_body *body)
+{
+	free(body->nodes);
+	free(body->spans);
+	free(body->segments);
 }

@@ -66,8 +66,7 @@ static int form_bytes(const struct pa_dwarf_unit *u, unsigned form)
 	}
 }
 
-/* ---- values
- * --------------------------------------------------------------------------------------- */
+/* ---- values --------------------------------------------------------------------------------- */
 
 static enum pa_dwarf_kind kind_of(unsigned form)
 {
@@ -277,16 +276,27 @@ const char *pa_dwarf_value__string(struct pa_dwarf *d, struct pa_dwarf_unit *u,
 		       : NULL;
 }
 
-/* ---- abbreviations
- * -------------------------------------------------------------------------------- */
+/* ---- abbreviations -------------------------------------------------------------------------- */
 
-static bool is_wanted(unsigned tag, uint64_t name)
+/* What to keep an attribute as. @return -1: not at all */
+static int slot_of(const struct pa_dwarf_abbrev *a, uint64_t name)
 {
-	return name == DW_AT_sibling ||
-	       ((tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine) &&
-		(name == DW_AT_low_pc || name == DW_AT_high_pc || name == DW_AT_ranges ||
-		 name == DW_AT_abstract_origin || name == DW_AT_specification ||
-		 name == DW_AT_call_file || name == DW_AT_call_line));
+	static const struct {
+		uint16_t name, slot;
+	} slots[] = {{DW_AT_low_pc, PA_DWARF_LOW},
+		     {DW_AT_high_pc, PA_DWARF_HIGH},
+		     {DW_AT_ranges, PA_DWARF_LIST},
+		     {DW_AT_abstract_origin, PA_DWARF_ORIGIN},
+		     {DW_AT_specification, PA_DWARF_SPECIFICATION},
+		     {DW_AT_call_file, PA_DWARF_CALL_FILE},
+		     {DW_AT_call_line, PA_DWARF_CALL_LINE}};
+
+	if (name == DW_AT_sibling)
+		return PA_DWARF_SIBLING;
+	for (size_t i = 0; a->is_code && i < sizeof(slots) / sizeof(*slots); i++)
+		if (slots[i].name == name)
+			return slots[i].slot;
+	return -1;
 }
 
 static int add_step(struct pa_dwarf_abbrevs *t, struct pa_dwarf_abbrev *a,
@@ -308,8 +318,9 @@ static int add_step(struct pa_dwarf_abbrevs *t, struct pa_dwarf_abbrev *a,
 static int add_attr(struct pa_dwarf_abbrevs *t, const struct pa_dwarf_unit *u,
 		    struct pa_dwarf_abbrev *a, uint64_t name, uint64_t form, int64_t value)
 {
-	struct pa_dwarf_step step = {.name = (uint16_t)name, .form = (uint16_t)form};
+	struct pa_dwarf_step step = {.form = (uint16_t)form, .value = value};
 	int bytes = form <= UINT16_MAX ? form_bytes(u, (unsigned)form) : -1;
+	int slot = slot_of(a, name);
 
 	if (t->attr_cnt >= ATTRS_MAX || name > UINT16_MAX || form > UINT16_MAX)
 		return -EBADMSG;
@@ -318,9 +329,11 @@ static int add_attr(struct pa_dwarf_abbrevs *t, const struct pa_dwarf_unit *u,
 	t->attrs[t->attr_cnt++] = (struct pa_dwarf_attr){(uint16_t)name, (uint16_t)form, value};
 	a->attr_cnt++;
 	t->has_siblings |= name == DW_AT_sibling;
-	step.value = value;
-	if (is_wanted(a->tag, name)) {
+	if (slot >= 0) {
 		step.kind = PA_DWARF_STEP_TAKE;
+		step.slot = (uint8_t)slot;
+		step.bytes = bytes > 0 && bytes <= 8 ? (uint32_t)bytes : 0;
+		step.value_kind = step.bytes ? kind_of((unsigned)form) : PA_DWARF_MISSING;
 	} else if (bytes >= 0) {
 		step.kind = PA_DWARF_STEP_RUN;
 		step.bytes = (uint32_t)bytes;
@@ -356,6 +369,7 @@ static int read_abbrev(struct pa_dwarf_abbrevs *t, const struct pa_dwarf_unit *u
 		return -EBADMSG;
 	a.tag = tag && tag <= UINT16_MAX ? (uint16_t)tag : UINT16_MAX;
 	a.has_children = has_children != 0;
+	a.is_code = a.tag == DW_TAG_subprogram || a.tag == DW_TAG_inlined_subroutine;
 	for (;;) {
 		int64_t value = 0;
 
@@ -439,8 +453,7 @@ int pa_dwarf_abbrevs__get(struct pa_dwarf *d, const struct pa_dwarf_unit *u,
 	return 0;
 }
 
-/* ---- the first entry of a unit
- * ---------------------------------------------------------------------- */
+/* ---- the first entry of a unit -------------------------------------------------------------- */
 
 static void take_root(struct pa_dwarf_root *r, unsigned name, const struct pa_dwarf_value *v)
 {

@@ -262,8 +262,7 @@ int pa_dwarf__decl(struct pa_dwarf *d, uint64_t vaddr, const char **file, uint32
 	return err;
 }
 
-/* ---- lines
- * ------------------------------------------------------------------------------------------ */
+/* ---- lines ---------------------------------------------------------------------------------- */
 
 static int row_at(struct pa_dwarf *d, struct pa_dwarf_unit *u, uint64_t vaddr, uint32_t *file,
 		  uint32_t *line)
@@ -274,8 +273,11 @@ static int row_at(struct pa_dwarf *d, struct pa_dwarf_unit *u, uint64_t vaddr, u
 
 	*file = PA_NONE;
 	*line = 0;
-	if (!d->want_lines || !lines || !pa_dwarf_lines__find(lines, vaddr, &number, line))
+	if (!d->want_lines || !lines)
 		return 0;
+	err = pa_dwarf_lines__find(d, lines, vaddr, &number, line);
+	if (err)
+		return err == -ENOMEM ? err : 0;
 	err = pa_dwarf_lines__file(d, lines, number, file);
 	if (*file == PA_NONE)
 		*line = 0;

@@ -156,7 +156,7 @@ static inline bool pa_dwarf_cursor__number(struct pa_dwarf_cursor *c, unsigned b
 	return true;
 }
 
-/* ---- dwarffile.c: files with DWARF, and their units ------------------------------------------ */
+/* ---- dwarffile.c: files with DWARF, and their units ----------------------------------------- */
 
 struct pa_dwarf_unit;
 
@@ -222,12 +222,21 @@ struct pa_dwarf_segment {
 	uint32_t node;
 };
 
-/** What is inlined in a function. */
+/** A range of a node. */
+struct pa_dwarf_span {
+	uint64_t start, end;
+	uint32_t node;
+};
+
+/** What is inlined in a function: spans, nodes before those in them, until it has been asked often
+ *  enough for segments to be worth while. */
 struct pa_dwarf_body {
 	uint32_t die; /* from the unit's header */
 	bool loaded;
-	uint32_t node_cnt, segment_cnt;
+	uint32_t asked_cnt;
+	uint32_t node_cnt, span_cnt, segment_cnt;
 	struct pa_dwarf_node *nodes;
+	struct pa_dwarf_span *spans; /* NULL: there are segments, or nothing */
 	struct pa_dwarf_segment *segments;
 };
 
@@ -330,14 +339,29 @@ struct pa_dwarf_unit *pa_dwarf_file__unit_from(struct pa_dwarf_file *f, uint64_t
 /** Did reading fail for want of memory? */
 bool pa_dwarf_file__no_memory(const struct pa_dwarf_file *f);
 
-/* ---- dwarfform.c: abbreviations and the values of attributes --------------------------------- */
+/* ---- dwarfform.c: abbreviations and the values of attributes -------------------------------- */
 
 /** How to pass over an entry: a run of known length, an attribute of another, or one to keep. */
 struct pa_dwarf_step {
-	uint8_t kind; /* enum pa_dwarf_step_kind */
-	uint16_t name, form;
-	uint32_t bytes; /* of a run */
+	uint8_t kind;	    /* enum pa_dwarf_step_kind */
+	uint8_t slot;	    /* enum pa_dwarf_slot: what to keep it as */
+	uint8_t value_kind; /* of a value with a known length of 1 to 8 bytes; else 0 */
+	uint16_t form;
+	uint32_t bytes; /* of a run, or of that value */
 	int64_t value;	/* DW_FORM_implicit_const */
+};
+
+/** What is kept of an entry: the sibling of all, the rest of functions and what is inlined. */
+enum pa_dwarf_slot {
+	PA_DWARF_SIBLING,
+	PA_DWARF_LOW,
+	PA_DWARF_HIGH,
+	PA_DWARF_LIST,
+	PA_DWARF_ORIGIN,
+	PA_DWARF_SPECIFICATION,
+	PA_DWARF_CALL_FILE,
+	PA_DWARF_CALL_LINE,
+	PA_DWARF_SLOT_CNT
 };
 
 enum pa_dwarf_step_kind { PA_DWARF_STEP_RUN, PA_DWARF_STEP_SKIP, PA_DWARF_STEP_TAKE };
@@ -351,6 +375,7 @@ struct pa_dwarf_abbrev {
 	uint32_t attr, attr_cnt, step, step_cnt; /* where its attributes and steps begin */
 	uint16_t tag;				 /* 0: there is none */
 	bool has_children;
+	bool is_code; /* a function, or one that is inlined */
 };
 
 struct pa_dwarf_abbrevs {
@@ -396,7 +421,7 @@ bool pa_dwarf_value__place(struct pa_dwarf *d, struct pa_dwarf_unit *u,
 const char *pa_dwarf_value__string(struct pa_dwarf *d, struct pa_dwarf_unit *u,
 				   const struct pa_dwarf_value *v, size_t *bytes);
 
-/* ---- dwarfrange.c ---------------------------------------------------------------------------- */
+/* ---- dwarfrange.c --------------------------------------------------------------------------- */
 
 typedef int (*pa_dwarf_range_fn)(void *ctx, uint64_t start, uint64_t end);
 /** Call add for each range that low and high, or else ranges, tell. @return 0 (also for damage),
@@ -405,7 +430,7 @@ int pa_dwarf__each_range(struct pa_dwarf *d, struct pa_dwarf_unit *u,
 			 const struct pa_dwarf_value *low, const struct pa_dwarf_value *high,
 			 const struct pa_dwarf_value *ranges, pa_dwarf_range_fn add, void *ctx);
 
-/* ---- dwarfscan.c: the entries of a unit ------------------------------------------------------ */
+/* ---- dwarfscan.c: the entries of a unit ----------------------------------------------------- */
 
 struct pa_dwarf_scan {
 	struct pa_dwarf *d;
@@ -418,12 +443,10 @@ struct pa_dwarf_scan {
 
 struct pa_dwarf_entry {
 	uint64_t at;
-	uint64_t sibling; /* 0 unknown */
-	int64_t depth;	  /* that of the first is 0 */
+	int64_t depth; /* that of the first is 0 */
 	uint16_t tag;
 	bool has_children;
-	/* only of functions and what is inlined: */
-	struct pa_dwarf_value low, high, ranges, origin, call_file, call_line;
+	struct pa_dwarf_value values[PA_DWARF_SLOT_CNT];
 };
 
 /** Begin at the entry at. @return 0, -EBADMSG, -ENOMEM */
@@ -434,7 +457,7 @@ bool pa_dwarf_scan__next(struct pa_dwarf_scan *s, struct pa_dwarf_entry *e);
 /** Leave out what is inside of the last entry, where it says how long that is. */
 void pa_dwarf_scan__skip(struct pa_dwarf_scan *s, const struct pa_dwarf_entry *e);
 
-/* ---- dwarfunit.c: functions of a unit -------------------------------------------------------- */
+/* ---- dwarfunit.c: functions of a unit ------------------------------------------------------- */
 
 /** Read what is wanted of a unit. @return 0 (also for a damaged one), -ENOMEM */
 int pa_dwarf_unit__load(struct pa_dwarf *d, struct pa_dwarf_unit *u);
@@ -449,6 +472,7 @@ int pa_dwarf_unit__find(struct pa_dwarf *d, struct pa_dwarf_index *x, uint64_t v
 /** The innermost node at an address. *out PA_NONE: none. @return 0, -ENOMEM */
 int pa_dwarf_body__find(struct pa_dwarf *d, struct pa_dwarf_index *x, struct pa_dwarf_body *body,
 			uint64_t vaddr, uint32_t *out);
+void pa_dwarf_body__free(struct pa_dwarf_body *body);
 
 /* ---- dwarfname.c: names and declarations of functions -----------------------------------------
  */
@@ -459,15 +483,17 @@ int pa_dwarf__name(struct pa_dwarf *d, struct pa_dwarf_unit *u, struct pa_dwarf_
 int pa_dwarf__declaration(struct pa_dwarf *d, struct pa_dwarf_index *x, uint64_t die,
 			  const char **file, uint32_t *line);
 
-/* ---- dwarfline.c: line tables -----------------------------------------------------------------
+/* ---- dwarfline.c, dwarfrow.c: line tables
+ * -----------------------------------------------------------------
  */
 
 /** Read the table at offset at of u's file. @return 0 (*out NULL: none), -ENOMEM */
 int pa_dwarf_lines__load(struct pa_dwarf *d, struct pa_dwarf_unit *u, uint64_t at, bool with_rows,
 			 struct pa_dwarf_lines **out);
 void pa_dwarf_lines__free(struct pa_dwarf_lines *t);
-/** The number of the source file and the line of an address. @return false: unknown */
-bool pa_dwarf_lines__find(struct pa_dwarf_lines *t, uint64_t vaddr, uint32_t *file, uint32_t *line);
+/** The number of the source file and the line of an address. @return 0, -ENOENT, -ENOMEM */
+int pa_dwarf_lines__find(struct pa_dwarf *d, struct pa_dwarf_lines *t, uint64_t vaddr,
+			 uint32_t *file, uint32_t *line);
 /** Name of a source file, absolute where the unit gives that, among d->files. *id PA_NONE: none.
  *  @return 0, -ENOMEM */
 int pa_dwarf_lines__file(struct pa_dwarf *d, struct pa_dwarf_lines *t, uint64_t number,

@@ -1,60 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * dwarfline.c - line tables. Their rows are not kept: one pass over the program notes where each
- * sequence of rows is and, here and there, the state of the machine that makes them. A lookup
- * starts the machine at the last of these marks before its address.
+ * dwarfline.c - the headers of line tables, with the names of source files.
  */
 #include <dwarf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "symbolize/dwarfindex.h"
+#include "symbolize/dwarfline.h"
 
-#define MARK_BYTES 192	    /* of the program between two marks */
-#define OP_BYTES 64	    /* of an instruction, but for what is skipped */
-#define RUN_MAX_BYTES 65536 /* looked at in one lookup */
 #define PATH_MAX_BYTES 8192
-#define OVERLAPS_MAX 8
 
-/* A name in the header: of a directory, or of a file in one. */
-struct name {
-	struct pa_dwarf_value where; /* number: offset in its section */
-	uint32_t dir;
-	uint32_t id; /* in d->files; PA_NONE: not asked yet, or none */
-	bool tried;
-};
+/* ---- the header ----------------------------------------------------------------------------- */
 
-struct mark {
-	uint64_t addr;
-	uint32_t at; /* of the next instruction, from the beginning of the program */
-	uint32_t file, line;
-};
-
-struct sequence {
-	uint64_t start, end;
-	uint32_t mark, mark_cnt;
-};
-
-struct pa_dwarf_lines {
-	struct pa_dwarf_unit *unit;
-	struct pa_dwarf_section *section;
-	uint64_t program, end;
-	uint16_t version;
-	uint8_t offset_bytes, address_bytes, min_bytes, line_range, opcode_base;
-	int8_t line_base;
-	uint8_t operand_cnts[256]; /* of standard instructions */
-	struct name *dirs, *files;
-	size_t dir_cnt, dir_cap, file_cnt, file_cap;
-	struct mark *marks;
-	struct sequence *sequences; /* by start */
-	size_t mark_cnt, mark_cap, sequence_cnt, sequence_cap;
-};
-
-/* ---- the header
- * ----------------------------------------------------------------------------------- */
-
-static int add_name(struct name **list, size_t *cnt, size_t *cap, const struct name *n)
+static int add_name(struct pa_dwarf_line_name **list, size_t *cnt, size_t *cap,
+		    const struct pa_dwarf_line_name *n)
 {
 	if (pa_array_grow(list, *cnt, cap, sizeof(*n)))
 		return -ENOMEM;
@@ -67,7 +27,7 @@ static int add_name(struct name **list, size_t *cnt, size_t *cap, const struct n
 static int read_old_names(struct pa_dwarf_lines *t, struct pa_dwarf_cursor *c,
 			  const struct pa_dwarf_unit *u)
 {
-	struct name n = {.id = PA_NONE};
+	struct pa_dwarf_line_name n = {.id = PA_NONE};
 	int err = add_name(&t->dirs, &t->dir_cnt, &t->dir_cap, &n);
 
 	if (!err)
@@ -96,8 +56,8 @@ static int read_old_names(struct pa_dwarf_lines *t, struct pa_dwarf_cursor *c,
 /* DWARF 5: the header says what each entry is made of.
  * @return 1, 0 damage, -ENOMEM */
 static int read_new_names(struct pa_dwarf *d, struct pa_dwarf_cursor *c,
-			  const struct pa_dwarf_unit *u, struct name **list, size_t *cnt,
-			  size_t *cap)
+			  const struct pa_dwarf_unit *u, struct pa_dwarf_line_name **list,
+			  size_t *cnt, size_t *cap)
 {
 	struct {
 		uint64_t type, form;
@@ -116,7 +76,7 @@ static int read_new_names(struct pa_dwarf *d, struct pa_dwarf_cursor *c,
 	if (!pa_dwarf_cursor__uleb(c, &name_cnt) || (name_cnt && !format_cnt))
 		return 0;
 	for (uint64_t i = 0; i < name_cnt; i++) {
-		struct name n = {.id = PA_NONE};
+		struct pa_dwarf_line_name n = {.id = PA_NONE};
 
 		if (!pa_dwarf__spend(d, format_cnt * 4))
 			return 0;
@@ -176,6 +136,12 @@ static bool read_encoding(struct pa_dwarf_lines *t, struct pa_dwarf_cursor *c)
 			return false;
 		t->operand_cnts[i] = (uint8_t)cnt;
 	}
+	for (int i = t->opcode_base; i < 256; i++) {
+		int by = i - t->opcode_base;
+
+		t->advances[i] = (uint16_t)(by / t->line_range * t->min_bytes);
+		t->steps[i] = (int16_t)(t->line_base + by % t->line_range);
+	}
 	return true;
 }
 
@@ -210,178 +176,6 @@ static bool read_head(struct pa_dwarf_lines *t, struct pa_dwarf_cursor *c)
 	return t->program <= t->end && read_encoding(t, c);
 }
 
-/* ---- the machine
- * ----------------------------------------------------------------------------------- */
-
-enum outcome { NOTHING, ROW, END, DAMAGE };
-
-struct machine {
-	const struct pa_dwarf_lines *t;
-	struct pa_dwarf_cursor c;
-	uint64_t addr;
-	uint32_t file, line;
-};
-
-static void reset(struct machine *m)
-{
-	m->addr = 0;
-	m->file = m->line = 1;
-}
-
-static enum outcome run_extended(struct machine *m)
-{
-	struct pa_dwarf_cursor *c = &m->c;
-	uint64_t bytes, op;
-
-	if (!pa_dwarf_cursor__uleb(c, &bytes))
-		return DAMAGE;
-	if (!bytes)
-		return NOTHING;
-	if (!pa_dwarf_cursor__number(c, 1, &op))
-		return DAMAGE;
-	bytes--;
-	if (op == DW_LNE_end_sequence)
-		return pa_dwarf_cursor__skip(c, bytes) || !bytes ? END : DAMAGE;
-	if (op == DW_LNE_set_address && (bytes == 4 || bytes == 8))
-		return pa_dwarf_cursor__number(c, (unsigned)bytes, &m->addr) ? NOTHING : DAMAGE;
-	return pa_dwarf_cursor__skip(c, bytes) ? NOTHING : DAMAGE;
-}
-
-static enum outcome run_standard(struct machine *m, uint8_t op)
-{
-	struct pa_dwarf_cursor *c = &m->c;
-	const struct pa_dwarf_lines *t = m->t;
-	uint64_t v = 0;
-	int64_t step;
-	bool ok = true;
-
-	switch (op) {
-	case DW_LNS_copy:
-		return ROW;
-	case DW_LNS_set_column:
-		ok = pa_dwarf_cursor__uleb(c, &v);
-		break;
-	case DW_LNS_advance_pc:
-		ok = pa_dwarf_cursor__uleb(c, &v);
-		m->addr += v * t->min_bytes;
-		break;
-	case DW_LNS_advance_line:
-		ok = pa_dwarf_cursor__sleb(c, &step);
-		m->line += ok ? (uint32_t)step : 0;
-		break;
-	case DW_LNS_set_file:
-		ok = pa_dwarf_cursor__uleb(c, &v);
-		m->file = v < PA_NONE ? (uint32_t)v : PA_NONE;
-		break;
-	case DW_LNS_const_add_pc:
-		m->addr += (uint64_t)((255 - t->opcode_base) / t->line_range) * t->min_bytes;
-		break;
-	case DW_LNS_fixed_advance_pc:
-		ok = pa_dwarf_cursor__number(c, 2, &v);
-		m->addr += v;
-		break;
-	default: /* those without operands, and unknown ones */
-		for (int i = 0; ok && i < t->operand_cnts[op]; i++) {
-			pa_dwarf_cursor__more(c);
-			ok = pa_dwarf_cursor__uleb(c, &v);
-		}
-	}
-	return ok ? NOTHING : DAMAGE;
-}
-
-/* One instruction, of which there is at least the first byte. */
-static inline enum outcome run(struct machine *m)
-{
-	const struct pa_dwarf_lines *t = m->t;
-	uint8_t op = *m->c.p++, by;
-
-	if (op < t->opcode_base)
-		return op ? run_standard(m, op) : run_extended(m);
-	by = (uint8_t)(op - t->opcode_base);
-	m->addr += (uint64_t)(by / t->line_range) * t->min_bytes;
-	m->line += (uint32_t)(t->line_base + by % t->line_range);
-	return ROW;
-}
-
-static uint64_t position(const struct machine *m)
-{
-	return pa_dwarf_cursor__at(&m->c) - m->t->program;
-}
-
-/* ---- marks
- * ------------------------------------------------------------------------------------------- */
-
-static int add_mark(struct pa_dwarf_lines *t, const struct machine *m)
-{
-	if (pa_array_grow(&t->marks, t->mark_cnt, &t->mark_cap, sizeof(*t->marks)))
-		return -ENOMEM;
-	t->marks[t->mark_cnt++] = (struct mark){m->addr, (uint32_t)position(m), m->file, m->line};
-	return 0;
-}
-
-/* Linkers leave 0 where they have thrown the code away. */
-static int add_sequence(struct pa_dwarf_lines *t, struct sequence *s, uint64_t end)
-{
-	s->end = end;
-	s->mark_cnt = (uint32_t)t->mark_cnt - s->mark;
-	if (!s->start || s->start >= end) {
-		t->mark_cnt = s->mark;
-		return 0;
-	}
-	if (pa_array_grow(&t->sequences, t->sequence_cnt, &t->sequence_cap, sizeof(*t->sequences)))
-		return -ENOMEM;
-	t->sequences[t->sequence_cnt++] = *s;
-	return 0;
-}
-
-static int compare_sequences(const void *pa, const void *pb)
-{
-	const struct sequence *a = pa, *b = pb;
-
-	if (a->start != b->start)
-		return a->start < b->start ? -1 : 1;
-	return a->mark < b->mark ? -1 : a->mark > b->mark;
-}
-
-/* A program that is cut loses its last sequence. */
-static int make_marks(struct pa_dwarf *d, struct pa_dwarf_lines *t)
-{
-	struct machine m = {.t = t};
-	struct sequence s = {0};
-	uint64_t next_mark = 0;
-	bool is_inside = false;
-	int err = 0;
-
-	if (!pa_dwarf_cursor__open(&m.c, t->section, t->program, t->end, OP_BYTES,
-				   PA_DWARF_LARGE_BYTES))
-		return 0;
-	reset(&m);
-	while (!err && pa_dwarf_cursor__more(&m.c)) {
-		enum outcome outcome = run(&m);
-
-		if (outcome == DAMAGE)
-			break;
-		if (outcome == ROW && (!is_inside || position(&m) >= next_mark)) {
-			if (!is_inside)
-				s = (struct sequence){.start = m.addr,
-						      .mark = (uint32_t)t->mark_cnt};
-			is_inside = true;
-			next_mark = position(&m) + MARK_BYTES;
-			err = add_mark(t, &m);
-		} else if (outcome == END) {
-			if (is_inside)
-				err = add_sequence(t, &s, m.addr);
-			is_inside = false;
-			reset(&m);
-		}
-	}
-	pa_dwarf__spend(d, t->end - t->program);
-	if (t->sequence_cnt > 1)
-		qsort(t->sequences, t->sequence_cnt, sizeof(*t->sequences), compare_sequences);
-	d->index_bytes += t->mark_cnt * sizeof(*t->marks);
-	return err;
-}
-
 static int load(struct pa_dwarf *d, struct pa_dwarf_unit *u, uint64_t at, bool with_rows,
 		struct pa_dwarf_lines *t)
 {
@@ -403,7 +197,7 @@ static int load(struct pa_dwarf *d, struct pa_dwarf_unit *u, uint64_t at, bool w
 	d->index_bytes += (t->file_cnt + t->dir_cnt) * sizeof(*t->files);
 	if (ret < 0)
 		return ret;
-	return with_rows && d->work < PA_DWARF_WORK_MAX ? make_marks(d, t) : 0;
+	return with_rows ? pa_dwarf_rows__find(d, t) : 0;
 }
 
 int pa_dwarf_lines__load(struct pa_dwarf *d, struct pa_dwarf_unit *u, uint64_t at, bool with_rows,
@@ -441,70 +235,9 @@ void pa_dwarf_lines__free(struct pa_dwarf_lines *t)
 	free(t);
 }
 
-/* ---- asking
- * ------------------------------------------------------------------------------------------ */
+/* ---- asking --------------------------------------------------------------------------------- */
 
-static const struct sequence *sequence_at(const struct pa_dwarf_lines *t, uint64_t vaddr)
-{
-	size_t low = 0, high = t->sequence_cnt;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (t->sequences[mid].start <= vaddr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	for (size_t i = 0; i < OVERLAPS_MAX && i < low; i++)
-		if (vaddr < t->sequences[low - 1 - i].end)
-			return &t->sequences[low - 1 - i];
-	return NULL;
-}
-
-bool pa_dwarf_lines__find(struct pa_dwarf_lines *t, uint64_t vaddr, uint32_t *file, uint32_t *line)
-{
-	const struct sequence *s = sequence_at(t, vaddr);
-	struct machine m = {.t = t};
-	const struct mark *mark;
-	size_t low, high;
-	uint64_t limit;
-
-	if (!s)
-		return false;
-	low = s->mark;
-	high = low + s->mark_cnt;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (t->marks[mid].addr <= vaddr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	mark = &t->marks[low > s->mark ? low - 1 : low];
-	m.addr = mark->addr;
-	m.file = *file = mark->file;
-	m.line = *line = mark->line;
-	limit = t->program + mark->at + RUN_MAX_BYTES;
-	if (!pa_dwarf_cursor__open(&m.c, t->section, t->program + mark->at,
-				   limit < t->end ? limit : t->end, OP_BYTES, 1024))
-		return true;
-	while (pa_dwarf_cursor__more(&m.c)) {
-		enum outcome outcome = run(&m);
-
-		if (outcome == NOTHING)
-			continue;
-		if (outcome != ROW || m.addr > vaddr)
-			break;
-		*file = m.file;
-		*line = m.line;
-	}
-	return true;
-}
-
-/* ---- names of files
- * ---------------------------------------------------------------------------------- */
+/* ---- names of files ------------------------------------------------------------------------- */
 
 struct path {
 	char text[PATH_MAX_BYTES];
@@ -572,8 +305,8 @@ static void prepend_comp_dir(struct pa_dwarf *d, struct pa_dwarf_unit *u, struct
 	prepend(p, dir, bytes, true);
 }
 
-static void make_path(struct pa_dwarf *d, const struct pa_dwarf_lines *t, const struct name *n,
-		      struct path *p)
+static void make_path(struct pa_dwarf *d, const struct pa_dwarf_lines *t,
+		      const struct pa_dwarf_line_name *n, struct path *p)
 {
 	const char *name;
 	size_t bytes = 0;
@@ -594,7 +327,7 @@ static void make_path(struct pa_dwarf *d, const struct pa_dwarf_lines *t, const 
 int pa_dwarf_lines__file(struct pa_dwarf *d, struct pa_dwarf_lines *t, uint64_t number,
 			 uint32_t *id)
 {
-	struct name *n = number < t->file_cnt ? &t->files[number] : NULL;
+	struct pa_dwarf_line_name *n = number < t->file_cnt ? &t->files[number] : NULL;
 	struct path p;
 	size_t bytes;
 

@@ -6,6 +6,7 @@
  * its bytes.
  */
 #include <dwarf.h>
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -26,45 +27,31 @@ int pa_dwarf_scan__open(struct pa_dwarf_scan *s, struct pa_dwarf *d, const struc
 	return err;
 }
 
-static bool take(struct pa_dwarf_scan *s, const struct pa_dwarf_step *step,
-		 struct pa_dwarf_entry *e)
+/* A value of known length, of which all is there, and more. */
+static inline void take_plain(struct pa_dwarf_scan *s, const struct pa_dwarf_step *step,
+			      struct pa_dwarf_value *v)
 {
-	struct pa_dwarf_value v;
-
-	if (!pa_dwarf_value__read(&s->c, s->unit, step->form, step->value, &v))
-		return false;
-	switch (step->name) {
-	case DW_AT_sibling:
-		e->sibling = v.kind == PA_DWARF_REF ? v.number : 0;
-		break;
-	case DW_AT_low_pc:
-		e->low = v;
-		break;
-	case DW_AT_high_pc:
-		e->high = v;
-		break;
-	case DW_AT_ranges:
-		e->ranges = v;
-		break;
-	case DW_AT_abstract_origin:
-		e->origin = v;
-		break;
-	case DW_AT_specification:
-		if (!e->origin.kind)
-			e->origin = v;
-		break;
-	case DW_AT_call_file:
-		e->call_file = v;
-		break;
-	case DW_AT_call_line:
-		e->call_line = v;
-		break;
-	}
-	return true;
+	v->kind = step->value_kind;
+	v->number = le64toh(pa_load64(s->c.p)) & UINT64_MAX >> (64 - 8 * step->bytes);
+	if (step->value_kind == PA_DWARF_REF && step->form != DW_FORM_ref_addr)
+		v->number += s->unit->at;
+	s->c.p += step->bytes;
 }
 
-static bool step_over(struct pa_dwarf_scan *s, const struct pa_dwarf_abbrev *a,
-		      struct pa_dwarf_entry *e)
+static inline bool take(struct pa_dwarf_scan *s, const struct pa_dwarf_step *step,
+			struct pa_dwarf_entry *e)
+{
+	struct pa_dwarf_value *v = &e->values[step->slot];
+
+	if (step->value_kind && s->c.end - s->c.p >= 8) {
+		take_plain(s, step, v);
+		return true;
+	}
+	return pa_dwarf_value__read(&s->c, s->unit, step->form, step->value, v);
+}
+
+static inline bool step_over(struct pa_dwarf_scan *s, const struct pa_dwarf_abbrev *a,
+			     struct pa_dwarf_entry *e)
 {
 	const struct pa_dwarf_step *step = s->abbrevs->steps + a->step, *end = step + a->step_cnt;
 
@@ -103,13 +90,9 @@ bool pa_dwarf_scan__next(struct pa_dwarf_scan *s, struct pa_dwarf_entry *e)
 	e->tag = a->tag;
 	e->depth = s->depth;
 	e->has_children = a->has_children;
-	e->sibling = 0;
-	if (a->tag == DW_TAG_subprogram || a->tag == DW_TAG_inlined_subroutine) {
-		const struct pa_dwarf_value missing = {PA_DWARF_MISSING, 0};
-
-		e->low = e->high = e->ranges = e->origin = missing;
-		e->call_file = e->call_line = missing;
-	}
+	e->values[PA_DWARF_SIBLING].kind = PA_DWARF_MISSING;
+	for (int i = 1; a->is_code && i < PA_DWARF_SLOT_CNT; i++)
+		e->values[i].kind = PA_DWARF_MISSING;
 	if (!step_over(s, a, e))
 		return false;
 	s->depth += a->has_children;
@@ -119,10 +102,12 @@ bool pa_dwarf_scan__next(struct pa_dwarf_scan *s, struct pa_dwarf_entry *e)
 
 void pa_dwarf_scan__skip(struct pa_dwarf_scan *s, const struct pa_dwarf_entry *e)
 {
+	const struct pa_dwarf_value *sibling = &e->values[PA_DWARF_SIBLING];
 	uint64_t at = pa_dwarf_cursor__at(&s->c);
 
-	if (!e->has_children || e->sibling <= at || e->sibling > s->unit->end)
+	if (!e->has_children || sibling->kind != PA_DWARF_REF || sibling->number <= at ||
+	    sibling->number > s->unit->end)
 		return;
-	pa_dwarf_cursor__skip(&s->c, e->sibling - at);
+	pa_dwarf_cursor__skip(&s->c, sibling->number - at);
 	s->depth = e->depth;
 }

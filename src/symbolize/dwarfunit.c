@@ -94,17 +94,19 @@ static int scan(struct pa_dwarf *d, struct pa_dwarf_index *x, bool is_deep)
 
 	x->is_deep = true;
 	while (!err && pa_dwarf_scan__next(&s, &e)) {
-		if (e.tag == DW_TAG_subprogram && (e.low.kind || e.ranges.kind)) {
+		if (e.tag == DW_TAG_subprogram &&
+		    (e.values[PA_DWARF_LOW].kind || e.values[PA_DWARF_LIST].kind)) {
 			b.die = e.at;
 			b.has_body = false;
-			err = pa_dwarf__each_range(d, x->unit, &e.low, &e.high, &e.ranges,
-						   add_range, &b);
+			err = pa_dwarf__each_range(d, x->unit, &e.values[PA_DWARF_LOW],
+						   &e.values[PA_DWARF_HIGH],
+						   &e.values[PA_DWARF_LIST], add_range, &b);
 		}
 		if (!e.has_children || is_scope(e.tag))
 			continue;
 		if (!may_hold_functions(e.tag)) {
 			pa_dwarf_scan__skip(&s, &e);
-		} else if (!is_deep && e.sibling) {
+		} else if (!is_deep && e.values[PA_DWARF_SIBLING].kind == PA_DWARF_REF) {
 			x->is_deep = false;
 			pa_dwarf_scan__skip(&s, &e);
 		}
@@ -118,10 +120,8 @@ static int find_functions(struct pa_dwarf *d, struct pa_dwarf_index *x, bool is_
 {
 	int err;
 
-	for (size_t i = 0; i < x->body_cnt; i++) {
-		free(x->bodies[i].nodes);
-		free(x->bodies[i].segments);
-	}
+	for (size_t i = 0; i < x->body_cnt; i++)
+		pa_dwarf_body__free(&x->bodies[i]);
 	x->function_cnt = x->body_cnt = 0;
 	err = scan(d, x, is_deep);
 	d->index_bytes +=
@@ -161,8 +161,7 @@ int pa_dwarf_unit__find(struct pa_dwarf *d, struct pa_dwarf_index *x, uint64_t v
 	return err;
 }
 
-/* ---- loading
- * ---------------------------------------------------------------------------------------- */
+/* ---- loading -------------------------------------------------------------------------------- */
 
 static int load_lines(struct pa_dwarf *d, struct pa_dwarf_unit *u, const struct pa_dwarf_root *r)
 {
@@ -212,10 +211,8 @@ void pa_dwarf_unit__free(struct pa_dwarf_unit *u)
 	pa_dwarf_lines__free(u->files);
 	if (!x)
 		return;
-	for (size_t i = 0; i < x->body_cnt; i++) {
-		free(x->bodies[i].nodes);
-		free(x->bodies[i].segments);
-	}
+	for (size_t i = 0; i < x->body_cnt; i++)
+		pa_dwarf_body__free(&x->bodies[i]);
 	free(x->bodies);
 	free(x->functions);
 	pa_dwarf_lines__free(x->lines);
