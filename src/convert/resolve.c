@@ -163,6 +163,35 @@ static int load_hottest_first(struct pa_session *s)
 	return err;
 }
 
+static int compare_places(const void *pa, const void *pb, void *ctx)
+{
+	const struct pa_session *s = ctx;
+	const struct pa_place *a = &s->places.places[*(const uint32_t *)pa];
+	const struct pa_place *b = &s->places.places[*(const uint32_t *)pb];
+
+	if (a->image != b->image)
+		return a->image < b->image ? -1 : 1;
+	return a->address < b->address ? -1 : a->address > b->address;
+}
+
+/* In the order of their addresses: what was read of a file for one is at hand for the next. */
+static int resolve_places(struct pa_session *s)
+{
+	size_t cnt = s->places.cnt;
+	uint32_t *order = malloc((cnt + 1) * sizeof(*order));
+	int err = order ? 0 : -ENOMEM;
+
+	for (size_t i = 0; !err && i < cnt; i++)
+		order[i] = (uint32_t)i;
+	if (!err && cnt)
+		qsort_r(order, cnt, sizeof(*order), compare_places, s);
+	for (size_t i = 0; !err && i < cnt; i++)
+		err = pa_session_resolve__place(s, &s->places.places[order[i]],
+						&s->frames[order[i]]);
+	free(order);
+	return err;
+}
+
 static int resolve_all(struct pa_session *s)
 {
 	int err = 0;
@@ -172,8 +201,8 @@ static int resolve_all(struct pa_session *s)
 		return -ENOMEM;
 	if (s->opts.symbolizer && pa_symbolizer__search(s->opts.symbolizer)->debuginfod)
 		err = load_hottest_first(s);
-	for (size_t i = 0; !err && i < s->places.cnt; i++)
-		err = pa_session_resolve__place(s, &s->places.places[i], &s->frames[i]);
+	if (!err)
+		err = resolve_places(s);
 	return err;
 }
 

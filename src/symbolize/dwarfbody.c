@@ -175,7 +175,7 @@ static int make_segments(struct build *b)
 	return err ? err : close_spans(b, UINT64_MAX);
 }
 
-/* ---- asking -------------------------------------------------------------------------------- */
+/* ---- asking --------------------------------------------------------------------------------- */
 
 /* Give back what an array has too much. */
 static void *fit(void *array, size_t cnt, size_t element_bytes)

@@ -333,7 +333,8 @@ static int innermost(struct pa_dwarf *d, struct pa_dwarf_index *x, uint64_t vadd
 }
 
 /* From the innermost function outwards: each is where the one inside of it was called. */
-static int add_lines(struct pa_dwarf *d, struct pa_dwarf_unit *u, uint64_t vaddr, size_t *cnt)
+static int add_lines(struct pa_dwarf *d, struct pa_dwarf_unit *u, uint64_t vaddr, bool is_named,
+		     size_t *cnt)
 {
 	struct pa_dwarf_index *x = u->index;
 	struct pa_dwarf_node *nodes = NULL;
@@ -349,12 +350,14 @@ static int add_lines(struct pa_dwarf *d, struct pa_dwarf_unit *u, uint64_t vaddr
 		return file == PA_NONE ? 0 : add_line(d, cnt, NULL, file, line);
 	while (!err && node != PA_NONE) {
 		struct pa_dwarf_node *n = &nodes[node];
+		bool is_last = n->parent == PA_NONE;
 
-		if (n->fn == PA_NONE)
+		if (n->fn == PA_NONE && !(is_last && is_named))
 			err = pa_dwarf__name(d, x->unit, n);
 		/* of too many, the outermost is kept */
-		if (!err && (*cnt < PA_DWARF_INLINES_MAX || n->parent == PA_NONE))
-			err = add_line(d, cnt, &d->fns[n->fn], file, line);
+		if (!err && (*cnt < PA_DWARF_INLINES_MAX || is_last))
+			err = add_line(d, cnt, n->fn == PA_NONE ? NULL : &d->fns[n->fn], file,
+				       line);
 		if (!err)
 			err = call_of(d, u, n, &file, &line);
 		node = n->parent;
@@ -362,7 +365,8 @@ static int add_lines(struct pa_dwarf *d, struct pa_dwarf_unit *u, uint64_t vaddr
 	return err;
 }
 
-int pa_dwarf__lines(struct pa_dwarf *d, uint64_t vaddr, struct pa_line **lines, size_t *cnt)
+int pa_dwarf__lines(struct pa_dwarf *d, uint64_t vaddr, bool is_named, struct pa_line **lines,
+		    size_t *cnt)
 {
 	struct pa_dwarf_unit *u;
 	size_t i = 0;
@@ -372,7 +376,7 @@ int pa_dwarf__lines(struct pa_dwarf *d, uint64_t vaddr, struct pa_line **lines, 
 	do {
 		err = next_unit(d, vaddr, &i, &u);
 		if (!err && u)
-			err = add_lines(d, u, vaddr, cnt);
+			err = add_lines(d, u, vaddr, is_named, cnt);
 	} while (!err && u && !*cnt);
 	*lines = d->lines;
 	return err;

@@ -56,7 +56,9 @@ struct pa_dwarf_section {
 	const uint8_t *mem; /* all of it; NULL: it is read by pieces */
 	void *owned;
 	int fd;
-	uint64_t offset, bytes; /* in the file */
+	uint64_t offset, bytes; /* in the file; bytes as they are unpacked */
+	uint32_t packing;	/* ELFCOMPRESS_...: not yet unpacked */
+	uint64_t packed_bytes, packed_head;
 	struct pa_dwarf_window small, large;
 	bool no_memory;
 };

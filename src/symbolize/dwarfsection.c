@@ -7,16 +7,17 @@
 #include <elf.h>
 #include <endian.h>
 #include <errno.h>
+#include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #include "symbolize/dwarfindex.h"
 
-#define PIECE_BYTES 1024       /* read at least */
-#define DEFLATE_RATIO_MAX 1040 /* what zlib can make of a byte */
+#define WHOLE_BYTES (64u << 10) /* of a section that is read at once */
+#define PIECE_BYTES 1024	/* read at least */
+#define DEFLATE_RATIO_MAX 1040	/* what zlib can make of a byte */
 #ifndef ELFCOMPRESS_ZSTD
 #define ELFCOMPRESS_ZSTD 2
 #endif
@@ -79,14 +80,136 @@ static bool has(const struct pa_dwarf_window *w, uint64_t at, size_t bytes)
 	return at >= w->at && at - w->at <= w->bytes && w->bytes - (at - w->at) >= bytes;
 }
 
+/* ---- compressed sections -----------------------------------------------------------------------
+ */
+
+static bool inflate_zlib(const uint8_t *from, size_t from_bytes, uint8_t *to, size_t *to_bytes)
+{
+	struct libdeflate_decompressor *z = libdeflate_alloc_decompressor();
+	size_t room = *to_bytes;
+	bool ok = z && libdeflate_zlib_decompress(z, from, from_bytes, to, room, to_bytes) ==
+			       LIBDEFLATE_SUCCESS;
+
+	libdeflate_free_decompressor(z);
+	return ok;
+}
+
+static bool inflate_zstd(const uint8_t *from, size_t from_bytes, uint8_t *to, size_t *to_bytes)
+{
+	size_t made = ZSTD_decompress(to, *to_bytes, from, from_bytes);
+
+	if (ZSTD_isError(made))
+		return false;
+	*to_bytes = made;
+	return true;
+}
+
+/* How a section says that it is compressed. @return bytes of that, 0: it is not */
+static size_t compression(const struct pa_elf *e, const struct pa_elf_section *from,
+			  const uint8_t *data, uint32_t *type, uint64_t *bytes)
+{
+	Elf64_Chdr chdr64;
+	Elf32_Chdr chdr32;
+
+	if (from->flags & SHF_COMPRESSED) {
+		if (e->is_64 && from->bytes >= sizeof(chdr64)) {
+			memcpy(&chdr64, data, sizeof(chdr64));
+			*type = chdr64.ch_type;
+			*bytes = chdr64.ch_size;
+			return sizeof(chdr64);
+		}
+		if (!e->is_64 && from->bytes >= sizeof(chdr32)) {
+			memcpy(&chdr32, data, sizeof(chdr32));
+			*type = chdr32.ch_type;
+			*bytes = chdr32.ch_size;
+			return sizeof(chdr32);
+		}
+		*type = 0;
+		return from->bytes;
+	}
+	/* .zdebug_...: "ZLIB" and the size, big endian */
+	if (from->bytes < 12 || memcmp(data, "ZLIB", 4))
+		return 0;
+	memcpy(bytes, data + 4, sizeof(*bytes));
+	*bytes = be64toh(*bytes);
+	*type = ELFCOMPRESS_ZLIB;
+	return 12;
+}
+
+/* Now that it is asked for. @return false: it has no bytes then */
+static bool inflate_section(struct pa_dwarf_section *s)
+{
+	uint8_t *data = malloc(s->packed_bytes), *made = malloc(s->bytes);
+	size_t head = s->packed_head, bytes = s->bytes;
+	bool ok = data && made;
+
+	s->no_memory |= !ok;
+	ok = ok && read_all(s->fd, s->offset, data, s->packed_bytes);
+	if (ok && s->packing == ELFCOMPRESS_ZLIB)
+		ok = inflate_zlib(data + head, s->packed_bytes - head, made, &bytes);
+	else if (ok)
+		ok = inflate_zstd(data + head, s->packed_bytes - head, made, &bytes);
+	free(data);
+	s->packing = 0;
+	s->bytes = ok ? bytes : 0;
+	if (ok)
+		s->mem = s->owned = made;
+	else
+		free(made);
+	return ok;
+}
+
+static int open_packed(struct pa_dwarf_section *s, const struct pa_elf *e,
+		       const struct pa_elf_section *from)
+{
+	uint8_t data[sizeof(Elf64_Chdr)] = {0};
+	size_t bytes = from->bytes < sizeof(data) ? from->bytes : sizeof(data);
+
+	if (pa_elf__read(e, from->offset, data, bytes))
+		return -EBADMSG;
+	s->packed_bytes = from->bytes;
+	s->packed_head = compression(e, from, data, &s->packing, &s->bytes);
+	if (!s->packed_head || !s->bytes || s->packed_head >= from->bytes ||
+	    s->bytes > PA_DWARF_SECTION_MAX_BYTES || s->packed_bytes > PA_DWARF_SECTION_MAX_BYTES ||
+	    (s->packing != ELFCOMPRESS_ZLIB && s->packing != ELFCOMPRESS_ZSTD) ||
+	    (s->packing == ELFCOMPRESS_ZLIB && s->bytes / DEFLATE_RATIO_MAX > from->bytes))
+		return -EBADMSG;
+	return 0;
+}
+
+/* ---- asking --------------------------------------------------------------------------------- */
+
+int pa_dwarf_section__keep(struct pa_dwarf_section *s, size_t max_bytes)
+{
+	uint8_t *data;
+
+	if (s->packing && !inflate_section(s))
+		return s->no_memory ? -ENOMEM : -EBADMSG;
+	if (s->mem)
+		return 0;
+	if (s->bytes > max_bytes)
+		return -EFBIG;
+	data = malloc(s->bytes + 1);
+	if (!data)
+		return -ENOMEM;
+	if (!read_all(s->fd, s->offset, data, s->bytes)) {
+		free(data);
+		return -EBADMSG;
+	}
+	s->mem = s->owned = data;
+	return 0;
+}
+
 const uint8_t *pa_dwarf_section__at(struct pa_dwarf_section *s, uint64_t at, size_t need,
 				    size_t want, size_t *got)
 {
 	struct pa_dwarf_window *w;
 
 	*got = 0;
-	if (at >= s->bytes)
+	if (at >= s->bytes || (s->packing && !inflate_section(s)) || at >= s->bytes)
 		return NULL;
+	if (!s->mem && s->bytes <= WHOLE_BYTES)
+		pa_dwarf_section__keep(s, WHOLE_BYTES);
 	if (s->mem) {
 		*got = s->bytes - at;
 		return s->mem + at;
@@ -141,96 +264,7 @@ bool pa_dwarf_section__number(struct pa_dwarf_section *s, uint64_t at, unsigned 
 	return true;
 }
 
-/* ---- compressed sections -----------------------------------------------------------------------
- */
-
-static bool inflate_zlib(const uint8_t *from, size_t from_bytes, uint8_t *to, size_t *to_bytes)
-{
-	uLongf made = *to_bytes;
-	uLong used = from_bytes;
-	int ret = uncompress2(to, &made, from, &used);
-
-	*to_bytes = made;
-	return ret == Z_OK || ret == Z_BUF_ERROR || ret == Z_DATA_ERROR;
-}
-
-static bool inflate_zstd(const uint8_t *from, size_t from_bytes, uint8_t *to, size_t *to_bytes)
-{
-	size_t made = ZSTD_decompress(to, *to_bytes, from, from_bytes);
-
-	if (ZSTD_isError(made))
-		return false;
-	*to_bytes = made;
-	return true;
-}
-
-/* How a section says that it is compressed. @return bytes of that, 0: it is not */
-static size_t compression(const struct pa_elf *e, const struct pa_elf_section *from,
-			  const uint8_t *data, uint32_t *type, uint64_t *bytes)
-{
-	Elf64_Chdr chdr64;
-	Elf32_Chdr chdr32;
-
-	if (from->flags & SHF_COMPRESSED) {
-		if (e->is_64 && from->bytes >= sizeof(chdr64)) {
-			memcpy(&chdr64, data, sizeof(chdr64));
-			*type = chdr64.ch_type;
-			*bytes = chdr64.ch_size;
-			return sizeof(chdr64);
-		}
-		if (!e->is_64 && from->bytes >= sizeof(chdr32)) {
-			memcpy(&chdr32, data, sizeof(chdr32));
-			*type = chdr32.ch_type;
-			*bytes = chdr32.ch_size;
-			return sizeof(chdr32);
-		}
-		*type = 0;
-		return from->bytes;
-	}
-	/* .zdebug_...: "ZLIB" and the size, big endian */
-	if (from->bytes < 12 || memcmp(data, "ZLIB", 4))
-		return 0;
-	memcpy(bytes, data + 4, sizeof(*bytes));
-	*bytes = be64toh(*bytes);
-	*type = ELFCOMPRESS_ZLIB;
-	return 12;
-}
-
-static int inflate_section(struct pa_dwarf_section *s, const struct pa_elf *e,
-			   const struct pa_elf_section *from)
-{
-	uint8_t *data, *made = NULL;
-	uint32_t type = 0;
-	uint64_t claimed = 0;
-	size_t head, bytes;
-	int err = pa_elf__load(e, from, PA_DWARF_SECTION_MAX_BYTES, (void **)&data);
-
-	if (err)
-		return err == -ENOMEM ? err : -EBADMSG;
-	head = compression(e, from, data, &type, &claimed);
-	err = -EBADMSG;
-	if (!head || !claimed || claimed > PA_DWARF_SECTION_MAX_BYTES ||
-	    (type == ELFCOMPRESS_ZLIB && claimed / DEFLATE_RATIO_MAX > from->bytes))
-		goto out;
-	bytes = claimed;
-	made = malloc(bytes);
-	err = made ? 0 : -ENOMEM;
-	if (made &&
-	    !(type == ELFCOMPRESS_ZLIB ? inflate_zlib(data + head, from->bytes - head, made, &bytes)
-	      : type == ELFCOMPRESS_ZSTD
-		      ? inflate_zstd(data + head, from->bytes - head, made, &bytes)
-		      : false))
-		err = -EBADMSG;
-out:
-	free(data);
-	if (err || !bytes) {
-		free(made);
-		return err ? err : -EBADMSG;
-	}
-	s->mem = s->owned = made;
-	s->bytes = bytes;
-	return 0;
-}
+/* ---- opening -------------------------------------------------------------------------------- */
 
 int pa_dwarf_section__open(struct pa_dwarf_section *s, const struct pa_elf *e,
 			   const struct pa_elf_section *from)
@@ -242,26 +276,7 @@ int pa_dwarf_section__open(struct pa_dwarf_section *s, const struct pa_elf *e,
 	s->offset = from->offset;
 	s->bytes = from->bytes;
 	if (from->flags & SHF_COMPRESSED || !strncmp(pa_elf__section_name(e, from), ".zdebug", 7))
-		return inflate_section(s, e, from);
-	return 0;
-}
-
-int pa_dwarf_section__keep(struct pa_dwarf_section *s, size_t max_bytes)
-{
-	uint8_t *data;
-
-	if (s->mem)
-		return 0;
-	if (s->bytes > max_bytes)
-		return -EFBIG;
-	data = malloc(s->bytes + 1);
-	if (!data)
-		return -ENOMEM;
-	if (!read_all(s->fd, s->offset, data, s->bytes)) {
-		free(data);
-		return -EBADMSG;
-	}
-	s->mem = s->owned = data;
+		return open_packed(s, e, from);
 	return 0;
 }
 

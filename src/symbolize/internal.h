@@ -194,8 +194,10 @@ void pa_dwarf__free(struct pa_dwarf *d);
 /** Where the function whose code begins at vaddr is declared. @return 0 or -ENOENT, -ENOMEM */
 int pa_dwarf__decl(struct pa_dwarf *d, uint64_t vaddr, const char **file, uint32_t *line);
 /** As pa_symbolizer__lines. Without inlines in the options at most one line, without a name.
- *  @param lines  valid until the next call; may be written to. @return 0, -ENOMEM */
-int pa_dwarf__lines(struct pa_dwarf *d, uint64_t vaddr, struct pa_line **lines, size_t *cnt);
+ *  @param is_named  the last line needs no name, nor where it is declared
+ *  @param lines     valid until the next call; may be written to. @return 0, -ENOMEM */
+int pa_dwarf__lines(struct pa_dwarf *d, uint64_t vaddr, bool is_named, struct pa_line **lines,
+		    size_t *cnt);
 
 /* ---- kallsyms.c, kallparse.c, kallcache.c ---------------------------------------------------- */
 

@@ -599,7 +599,8 @@ int pa_symbolizer__lines(struct pa_symbolizer *s, struct pa_image *image, uint64
 	    pa_elfsyms__vaddr(image->object->syms, addr, &vaddr))
 		return err;
 	if (image->object->dwarf)
-		err = pa_dwarf__lines(image->object->dwarf, vaddr, &found, cnt);
+		err = pa_dwarf__lines(image->object->dwarf, vaddr, sym && sym->start_line, &found,
+				      cnt);
 	else
 		err = find_go_lines(s, image->object, vaddr, &found, cnt);
 	if (err || !*cnt) {
