@@ -24,7 +24,7 @@ build_packages() {
 	bzip2 bzip2                     # ... and Ubuntu's
 	libbpf-dev
 	libelf-dev                      # ELF reading
-	libdw-dev                       # DWARF: declaration lines
+	libdw-dev                       # dwarf.h: the constants of DWARF
 	libtraceevent-dev               # tracepoint formats
 	zlib1g-dev
 	libzstd-dev                     # compressed perf.data

@@ -109,8 +109,7 @@ static int walk(struct build *b, uint64_t die)
 	return err == -ENOMEM ? err : 0;
 }
 
-/* ---- nested ranges become segments --------------------------------------------------------------
- */
+/* ---- nested ranges become segments ---------------------------------------------------- */
 
 static int compare_spans(const void *pa, const void *pb)
 {
@@ -175,7 +174,7 @@ static int make_segments(struct build *b)
 	return err ? err : close_spans(b, UINT64_MAX);
 }
 
-/* ---- asking --------------------------------------------------------------------------------- */
+/* ---- asking --------------------------------------------------------------------------- */
 
 /* Give back what an array has too much. */
 static void *fit(void *array, size_t cnt, size_t element_bytes)

@@ -66,8 +66,7 @@ bool pa_dwarf_file__no_memory(const struct pa_dwarf_file *f)
 	return f->alt && pa_dwarf_file__no_memory(f->alt);
 }
 
-/* ---- units --------------------------------------------------------------------------------------
- */
+/* ---- units ---------------------------------------------------------------------------- */
 
 /* Read the header at u->at. @return false: damage */
 static bool read_header(struct pa_dwarf_section *info, struct pa_dwarf_unit *u)
@@ -81,7 +80,7 @@ static bool read_header(struct pa_dwarf_section *info, struct pa_dwarf_unit *u)
 	u->offset_bytes = length == UINT32_MAX ? 8 : 4;
 	if (u->offset_bytes == 8 && !pa_dwarf_cursor__number(&c, 8, &length))
 		return false;
-	if (length > info->bytes - pa_dwarf_cursor__at(&c) || length >= PA_NONE)
+	if (length < 7 || length > info->bytes - pa_dwarf_cursor__at(&c) || length >= PA_NONE)
 		return false;
 	u->end = pa_dwarf_cursor__at(&c) + length;
 	if (!pa_dwarf_cursor__number(&c, 2, &version) ||
@@ -110,7 +109,7 @@ int pa_dwarf_file__read_units(struct pa_dwarf_file *f)
 	struct pa_dwarf_section *info = f->sections[PA_DWARF_INFO];
 	uint64_t at = 0;
 
-	while (info && at < info->bytes && f->unit_cnt < PA_DWARF_UNITS_MAX) {
+	for (size_t i = 0; info && at < info->bytes && i < PA_DWARF_UNITS_MAX; i++) {
 		struct pa_dwarf_unit u = {.file = f, .at = at};
 
 		if (!read_header(info, &u))
@@ -155,8 +154,7 @@ struct pa_dwarf_unit *pa_dwarf_file__unit_from(struct pa_dwarf_file *f, uint64_t
 	return u && u->at == at ? u : NULL;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------
- */
+/* ---- opening -------------------------------------------------------------------------- */
 
 /* The file that this one shares DWARF with, without which it makes no sense. */
 static int open_alt(struct pa_dwarf *d, const struct pa_elf *e, const struct pa_search *search)

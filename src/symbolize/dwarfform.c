@@ -66,7 +66,7 @@ static int form_bytes(const struct pa_dwarf_unit *u, unsigned form)
 	}
 }
 
-/* ---- values --------------------------------------------------------------------------------- */
+/* ---- values --------------------------------------------------------------------------- */
 
 static enum pa_dwarf_kind kind_of(unsigned form)
 {
@@ -276,7 +276,7 @@ const char *pa_dwarf_value__string(struct pa_dwarf *d, struct pa_dwarf_unit *u,
 		       : NULL;
 }
 
-/* ---- abbreviations -------------------------------------------------------------------------- */
+/* ---- abbreviations -------------------------------------------------------------------- */
 
 /* What to keep an attribute as. @return -1: not at all */
 static int slot_of(const struct pa_dwarf_abbrev *a, uint64_t name)
@@ -434,6 +434,8 @@ int pa_dwarf_abbrevs__get(struct pa_dwarf *d, const struct pa_dwarf_unit *u,
 	if (t && t->file == u->file && t->at == u->abbrevs && t->version == u->version &&
 	    t->address_bytes == u->address_bytes && t->offset_bytes == u->offset_bytes)
 		return 0;
+	if (!pa_dwarf__spend(d, 64))
+		return -EBADMSG;
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;
@@ -443,7 +445,7 @@ int pa_dwarf_abbrevs__get(struct pa_dwarf *d, const struct pa_dwarf_unit *u,
 	t->address_bytes = u->address_bytes;
 	t->offset_bytes = u->offset_bytes;
 	err = read_abbrevs(u, t);
-	pa_dwarf__spend(d, t->attr_cnt * 4);
+	pa_dwarf__spend(d, t->attr_cnt * 8);
 	if (err == -ENOMEM) { /* else what comes before the damage is used */
 		pa_dwarf_abbrevs__free(t);
 		return err;
@@ -453,7 +455,7 @@ int pa_dwarf_abbrevs__get(struct pa_dwarf *d, const struct pa_dwarf_unit *u,
 	return 0;
 }
 
-/* ---- the first entry of a unit -------------------------------------------------------------- */
+/* ---- the first entry of a unit -------------------------------------------------------- */
 
 static void take_root(struct pa_dwarf_root *r, unsigned name, const struct pa_dwarf_value *v)
 {

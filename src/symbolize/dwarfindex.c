@@ -68,7 +68,7 @@ void pa_dwarf__free(struct pa_dwarf *d)
 	free(d);
 }
 
-/* ---- which unit ----------------------------------------------------------------------------- */
+/* ---- which unit ----------------------------------------------------------------------- */
 
 struct unit_ranges {
 	struct pa_dwarf *d;
@@ -120,7 +120,8 @@ static int add_arange_set(struct pa_dwarf *d, struct pa_dwarf_cursor *c, const b
 
 		r.unit = (uint32_t)(u - d->file->units);
 		pa_dwarf_cursor__skip(c, (pair - head % pair) % pair);
-		while (!err && pa_dwarf_cursor__more(c) && pa_dwarf_cursor__at(c) + pair <= end &&
+		while (!err && pa_dwarf_cursor__more(c) && pa_dwarf__spend(d, 16) &&
+		       pa_dwarf_cursor__at(c) + pair <= end &&
 		       pa_dwarf_cursor__number(c, (unsigned)bytes, &start) &&
 		       pa_dwarf_cursor__number(c, (unsigned)bytes, &range_bytes))
 			if (range_bytes <= UINT64_MAX - start)
@@ -142,7 +143,7 @@ static int add_aranges(struct pa_dwarf *d, const bool *has_ranges)
 
 	if (!s || !pa_dwarf_cursor__open(&c, s, 0, s->bytes, 64, PA_DWARF_SMALL_BYTES))
 		return 0;
-	while (!err && c.limit && pa_dwarf_cursor__more(&c))
+	while (!err && c.limit && pa_dwarf_cursor__more(&c) && pa_dwarf__spend(d, 64))
 		err = add_arange_set(d, &c, has_ranges);
 	return err == -ENOMEM ? err : 0;
 }
@@ -228,8 +229,7 @@ static int next_unit(struct pa_dwarf *d, uint64_t vaddr, size_t *i, struct pa_dw
 	return *out ? pa_dwarf_unit__load(d, *out) : 0;
 }
 
-/* ---- where a function is declared ---------------------------------------------------------------
- */
+/* ---- where a function is declared ----------------------------------------------------- */
 
 static int find_function(struct pa_dwarf *d, struct pa_dwarf_index *x, uint64_t vaddr,
 			 const char **file, uint32_t *line)
@@ -262,7 +262,7 @@ int pa_dwarf__decl(struct pa_dwarf *d, uint64_t vaddr, const char **file, uint32
 	return err;
 }
 
-/* ---- lines ---------------------------------------------------------------------------------- */
+/* ---- lines ---------------------------------------------------------------------------- */
 
 static int row_at(struct pa_dwarf *d, struct pa_dwarf_unit *u, uint64_t vaddr, uint32_t *file,
 		  uint32_t *line)

@@ -29,7 +29,7 @@
 #define PA_DWARF_LARGE_BYTES (4u << 20)
 #define PA_DWARF_SMALL_BYTES (16u << 10)
 
-/* ---- dwarfsection.c: bytes ------------------------------------------------------------------ */
+/* ---- dwarfsection.c: bytes ------------------------------------------------------------ */
 
 enum pa_dwarf_section_id {
 	PA_DWARF_INFO,
@@ -129,9 +129,10 @@ static inline bool pa_dwarf_cursor__more(struct pa_dwarf_cursor *c)
 static inline bool pa_dwarf_cursor__skip(struct pa_dwarf_cursor *c, uint64_t bytes)
 {
 	if (__builtin_expect(bytes > (uint64_t)(c->end - c->p), 0)) {
-		if (bytes > c->limit - pa_dwarf_cursor__at(c))
-			return false;
-		return pa_dwarf_cursor__seek(c, pa_dwarf_cursor__at(c) + bytes);
+		uint64_t left = c->limit - pa_dwarf_cursor__at(c);
+
+		return bytes <= left &&
+		       (pa_dwarf_cursor__seek(c, c->limit - left + bytes) || bytes == left);
 	}
 	c->p += bytes;
 	return true;
@@ -158,7 +159,7 @@ static inline bool pa_dwarf_cursor__number(struct pa_dwarf_cursor *c, unsigned b
 	return true;
 }
 
-/* ---- dwarffile.c: files with DWARF, and their units ----------------------------------------- */
+/* ---- dwarffile.c: files with DWARF, and their units ----------------------------------- */
 
 struct pa_dwarf_unit;
 
@@ -341,7 +342,7 @@ struct pa_dwarf_unit *pa_dwarf_file__unit_from(struct pa_dwarf_file *f, uint64_t
 /** Did reading fail for want of memory? */
 bool pa_dwarf_file__no_memory(const struct pa_dwarf_file *f);
 
-/* ---- dwarfform.c: abbreviations and the values of attributes -------------------------------- */
+/* ---- dwarfform.c: abbreviations and the values of attributes -------------------------- */
 
 /** How to pass over an entry: a run of known length, an attribute of another, or one to keep. */
 struct pa_dwarf_step {
@@ -423,7 +424,7 @@ bool pa_dwarf_value__place(struct pa_dwarf *d, struct pa_dwarf_unit *u,
 const char *pa_dwarf_value__string(struct pa_dwarf *d, struct pa_dwarf_unit *u,
 				   const struct pa_dwarf_value *v, size_t *bytes);
 
-/* ---- dwarfrange.c --------------------------------------------------------------------------- */
+/* ---- dwarfrange.c --------------------------------------------------------------------- */
 
 typedef int (*pa_dwarf_range_fn)(void *ctx, uint64_t start, uint64_t end);
 /** Call add for each range that low and high, or else ranges, tell. @return 0 (also for damage),
@@ -432,7 +433,7 @@ int pa_dwarf__each_range(struct pa_dwarf *d, struct pa_dwarf_unit *u,
 			 const struct pa_dwarf_value *low, const struct pa_dwarf_value *high,
 			 const struct pa_dwarf_value *ranges, pa_dwarf_range_fn add, void *ctx);
 
-/* ---- dwarfscan.c: the entries of a unit ----------------------------------------------------- */
+/* ---- dwarfscan.c: the entries of a unit ----------------------------------------------- */
 
 struct pa_dwarf_scan {
 	struct pa_dwarf *d;
@@ -459,7 +460,7 @@ bool pa_dwarf_scan__next(struct pa_dwarf_scan *s, struct pa_dwarf_entry *e);
 /** Leave out what is inside of the last entry, where it says how long that is. */
 void pa_dwarf_scan__skip(struct pa_dwarf_scan *s, const struct pa_dwarf_entry *e);
 
-/* ---- dwarfunit.c: functions of a unit ------------------------------------------------------- */
+/* ---- dwarfunit.c: functions of a unit ------------------------------------------------- */
 
 /** Read what is wanted of a unit. @return 0 (also for a damaged one), -ENOMEM */
 int pa_dwarf_unit__load(struct pa_dwarf *d, struct pa_dwarf_unit *u);
@@ -468,16 +469,14 @@ void pa_dwarf_unit__free(struct pa_dwarf_unit *u);
 int pa_dwarf_unit__find(struct pa_dwarf *d, struct pa_dwarf_index *x, uint64_t vaddr,
 			struct pa_dwarf_function **out);
 
-/* ---- dwarfbody.c: what is inlined in a function -----------------------------------------------
- */
+/* ---- dwarfbody.c: what is inlined in a function --------------------------------------- */
 
 /** The innermost node at an address. *out PA_NONE: none. @return 0, -ENOMEM */
 int pa_dwarf_body__find(struct pa_dwarf *d, struct pa_dwarf_index *x, struct pa_dwarf_body *body,
 			uint64_t vaddr, uint32_t *out);
 void pa_dwarf_body__free(struct pa_dwarf_body *body);
 
-/* ---- dwarfname.c: names and declarations of functions -----------------------------------------
- */
+/* ---- dwarfname.c: names and declarations of functions --------------------------------- */
 
 /** Names of a node. @return 0, -ENOMEM */
 int pa_dwarf__name(struct pa_dwarf *d, struct pa_dwarf_unit *u, struct pa_dwarf_node *node);
@@ -485,9 +484,7 @@ int pa_dwarf__name(struct pa_dwarf *d, struct pa_dwarf_unit *u, struct pa_dwarf_
 int pa_dwarf__declaration(struct pa_dwarf *d, struct pa_dwarf_index *x, uint64_t die,
 			  const char **file, uint32_t *line);
 
-/* ---- dwarfline.c, dwarfrow.c: line tables
- * -----------------------------------------------------------------
- */
+/* ---- dwarfline.c, dwarfrow.c: line tables --------------------------------------------- */
 
 /** Read the table at offset at of u's file. @return 0 (*out NULL: none), -ENOMEM */
 int pa_dwarf_lines__load(struct pa_dwarf *d, struct pa_dwarf_unit *u, uint64_t at, bool with_rows,
@@ -501,8 +498,7 @@ int pa_dwarf_lines__find(struct pa_dwarf *d, struct pa_dwarf_lines *t, uint64_t 
 int pa_dwarf_lines__file(struct pa_dwarf *d, struct pa_dwarf_lines *t, uint64_t number,
 			 uint32_t *id);
 
-/* ---- dwarfsplit.c: units in other files -------------------------------------------------------
- */
+/* ---- dwarfsplit.c: units in other files ----------------------------------------------- */
 
 /** The DWARF of one unit that is not in the image. */
 struct pa_dwarf_split {

@@ -10,12 +10,15 @@
 #include "symbolize/dwarfline.h"
 
 #define PATH_MAX_BYTES 8192
+#define NAMES_MAX (1u << 20) /* of directories, of files */
 
-/* ---- the header ----------------------------------------------------------------------------- */
+/* ---- the header ----------------------------------------------------------------------- */
 
 static int add_name(struct pa_dwarf_line_name **list, size_t *cnt, size_t *cap,
 		    const struct pa_dwarf_line_name *n)
 {
+	if (*cnt >= NAMES_MAX)
+		return -EFBIG;
 	if (pa_array_grow(list, *cnt, cap, sizeof(*n)))
 		return -ENOMEM;
 	(*list)[(*cnt)++] = *n;
@@ -63,6 +66,7 @@ static int read_new_names(struct pa_dwarf *d, struct pa_dwarf_cursor *c,
 		uint64_t type, form;
 	} formats[256];
 	uint64_t format_cnt, name_cnt;
+	int err;
 
 	if (!pa_dwarf_cursor__number(c, 1, &format_cnt))
 		return 0;
@@ -91,8 +95,9 @@ static int read_new_names(struct pa_dwarf *d, struct pa_dwarf_cursor *c,
 			else if (formats[j].type == DW_LNCT_directory_index)
 				n.dir = v.number < PA_NONE ? (uint32_t)v.number : PA_NONE;
 		}
-		if (add_name(list, cnt, cap, &n))
-			return -ENOMEM;
+		err = add_name(list, cnt, cap, &n);
+		if (err)
+			return err == -ENOMEM ? err : 0;
 	}
 	return 1;
 }
@@ -235,9 +240,9 @@ void pa_dwarf_lines__free(struct pa_dwarf_lines *t)
 	free(t);
 }
 
-/* ---- asking --------------------------------------------------------------------------------- */
+/* ---- asking --------------------------------------------------------------------------- */
 
-/* ---- names of files ------------------------------------------------------------------------- */
+/* ---- names of files ------------------------------------------------------------------- */
 
 struct path {
 	char text[PATH_MAX_BYTES];

@@ -91,7 +91,7 @@ static bool next_origin(const struct told *t, struct pa_dwarf_unit **u, uint64_t
 	return *u;
 }
 
-/* ---- names ---------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------- */
 
 /* The index of a name among d->symbols; PA_NONE: there is none. */
 static int read_name(struct pa_dwarf *d, struct pa_dwarf_section *section, uint64_t at,
@@ -227,7 +227,7 @@ int pa_dwarf__name(struct pa_dwarf *d, struct pa_dwarf_unit *from, struct pa_dwa
 	return 0;
 }
 
-/* ---- where a function is declared ----------------------------------------------------------- */
+/* ---- where a function is declared ----------------------------------------------------- */
 
 /* The line table whose files an entry of a unit means. */
 static int lines_of(struct pa_dwarf *d, struct pa_dwarf_index *x, struct pa_dwarf_unit *u,

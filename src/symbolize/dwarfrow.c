@@ -23,7 +23,7 @@
 #define OVERLAPS_MAX 8
 #define PREAMBLE_BYTES 24 /* in front of the first address of a sequence, at most */
 
-/* ---- the machine ---------------------------------------------------------------------------- */
+/* ---- the machine ---------------------------------------------------------------------- */
 
 enum outcome { NOTHING, ROW, END, DAMAGE };
 
@@ -158,7 +158,7 @@ static void run_usual(struct machine *m, const uint8_t *stop)
 	m->line = line;
 }
 
-/* ---- marks ---------------------------------------------------------------------------------- */
+/* ---- marks ---------------------------------------------------------------------------- */
 
 static int add_mark(struct pa_dwarf_lines *t, const struct machine *m)
 {
@@ -257,7 +257,7 @@ static int run_all(struct pa_dwarf *d, struct pa_dwarf_lines *t)
 	return ret < 0 ? ret : 0;
 }
 
-/* ---- finding sequences ---------------------------------------------------------------------- */
+/* ---- finding sequences ---------------------------------------------------------------- */
 
 /* Where the bytes 0, length, DW_LNE_set_address are. NULL: nowhere before end, behind which 2
  * bytes can be read. */
@@ -408,7 +408,7 @@ static int load_sequence(struct pa_dwarf_lines *t, struct pa_dwarf_sequence *s)
 	return 1;
 }
 
-/* ---- asking --------------------------------------------------------------------------------- */
+/* ---- asking --------------------------------------------------------------------------- */
 
 /* *out NULL: none. @return 1, 0 a sequence is not what it seemed to be, -ENOMEM */
 static int sequence_at(struct pa_dwarf *d, struct pa_dwarf_lines *t, uint64_t vaddr,

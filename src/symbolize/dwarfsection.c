@@ -34,8 +34,7 @@ const char *pa_dwarf_section__name(enum pa_dwarf_section_id id)
 	return names[id];
 }
 
-/* ---- pieces -----------------------------------------------------------------------------------
- */
+/* ---- pieces --------------------------------------------------------------------------- */
 
 static bool read_all(int fd, uint64_t offset, uint8_t *to, size_t bytes)
 {
@@ -80,8 +79,7 @@ static bool has(const struct pa_dwarf_window *w, uint64_t at, size_t bytes)
 	return at >= w->at && at - w->at <= w->bytes && w->bytes - (at - w->at) >= bytes;
 }
 
-/* ---- compressed sections -----------------------------------------------------------------------
- */
+/* ---- compressed sections -------------------------------------------------------------- */
 
 static bool inflate_zlib(const uint8_t *from, size_t from_bytes, uint8_t *to, size_t *to_bytes)
 {
@@ -177,7 +175,7 @@ static int open_packed(struct pa_dwarf_section *s, const struct pa_elf *e,
 	return 0;
 }
 
-/* ---- asking --------------------------------------------------------------------------------- */
+/* ---- asking --------------------------------------------------------------------------- */
 
 int pa_dwarf_section__keep(struct pa_dwarf_section *s, size_t max_bytes)
 {
@@ -264,7 +262,7 @@ bool pa_dwarf_section__number(struct pa_dwarf_section *s, uint64_t at, unsigned 
 	return true;
 }
 
-/* ---- opening -------------------------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------------- */
 
 int pa_dwarf_section__open(struct pa_dwarf_section *s, const struct pa_elf *e,
 			   const struct pa_elf_section *from)
@@ -287,8 +285,7 @@ void pa_dwarf_section__close(struct pa_dwarf_section *s)
 	free(s->large.data);
 }
 
-/* ---- cursors -----------------------------------------------------------------------------------
- */
+/* ---- cursors -------------------------------------------------------------------------- */
 
 bool pa_dwarf_cursor__seek(struct pa_dwarf_cursor *c, uint64_t at)
 {

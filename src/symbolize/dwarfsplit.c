@@ -39,7 +39,7 @@ static const struct {
 	       {PA_DWARF_STR_OFFSETS, 6, 6},
 	       {PA_DWARF_RNGLISTS, 0, 8}};
 
-/* ---- a .dwo file ---------------------------------------------------------------------------- */
+/* ---- a .dwo file ---------------------------------------------------------------------- */
 
 /* @return 0, -ENOENT not one, -ENOMEM */
 static int load_file(struct pa_dwarf_file *f, int fd)
@@ -90,7 +90,7 @@ static int open_file(struct pa_dwarf *d, struct pa_dwarf_unit *skeleton,
 	return fd;
 }
 
-/* ---- a package ------------------------------------------------------------------------------ */
+/* ---- a package ------------------------------------------------------------------------ */
 
 static const struct pa_elf_section *find_section(const struct pa_elf *e, const char *name)
 {
@@ -239,7 +239,7 @@ static int load_from_package(struct pa_dwarf *d, uint64_t id, struct pa_dwarf_fi
 	return err;
 }
 
-/* ---- the unit ------------------------------------------------------------------------------- */
+/* ---- the unit ------------------------------------------------------------------------- */
 
 /* Find the unit in its file, and let it know what the image says of it. */
 static int find_unit(struct pa_dwarf *d, struct pa_dwarf_unit *skeleton,

@@ -161,7 +161,7 @@ int pa_dwarf_unit__find(struct pa_dwarf *d, struct pa_dwarf_index *x, uint64_t v
 	return err;
 }
 
-/* ---- loading -------------------------------------------------------------------------------- */
+/* ---- loading -------------------------------------------------------------------------- */
 
 static int load_lines(struct pa_dwarf *d, struct pa_dwarf_unit *u, const struct pa_dwarf_root *r)
 {

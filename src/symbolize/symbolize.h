@@ -88,7 +88,7 @@ struct pa_symbolizer_opts {
 	/** The kernel's symbols: a copy of its /proc/kallsyms; else its vmlinux. NULL: found. */
 	const char *kallsyms, *vmlinux;
 	bool live;	     /* this machine's kernel, processes and perf-maps belong to the data */
-	bool decl_lines;     /* find file and start_line of functions in DWARF (libdw) */
+	bool decl_lines;     /* find file and start_line of functions in DWARF */
 	bool lines;	     /* find file and line of addresses; implies decl_lines */
 	bool inlines;	     /* find the functions that are inlined there; implies decl_lines */
 	bool force_kallsyms; /* PERFAGENT_FORCE_KERNEL_FALLBACK=1 */
