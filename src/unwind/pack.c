@@ -48,7 +48,6 @@ struct builder {
 	/* pages */
 	size_t range, page; /* being filled; range == range_cnt: past all */
 	uint64_t page_vaddr;
-	uint32_t current; /* rule */
 	size_t row_cap;
 	uint32_t gap;		      /* rule of what no entry covers */
 	uint64_t frame_cnt, loss_cnt; /* entries with frame pointers, and without */
@@ -441,6 +440,8 @@ static int make_ranges(struct pa_pack *p, const struct pa_cfi *c)
 		uint64_t gap = last ? (r[i].vaddr - last->vaddr) / PAGE_BYTES : 0;
 
 		if (last && gap <= last->cnt) {
+			if (gap + r[i].cnt > PA_PACK_PAGES_MAX)
+				return -EFBIG;
 			if (gap + r[i].cnt > last->cnt)
 				last->cnt = (uint32_t)(gap + r[i].cnt);
 		} else {

@@ -422,6 +422,45 @@ TEST(overlaps)
 	CHECK(none_cnt < 200 && bad_cnt > 500);
 }
 
+/* An index that says that entries start later than they do, or in another order, hides what a
+ * lookup by it would not find. */
+TEST(index_disagrees)
+{
+	static struct bytes eh, hdr;
+	size_t wrong_cnt = 0;
+
+	for (int round = 0; round < 500; round++) {
+		uint64_t from = 0x9f80;
+		struct pa_cfi *cfi;
+		struct pa_pack *p;
+		size_t cie;
+
+		eh.n = hdr.n = 0;
+		cie = cie_x86(&eh, &x86);
+		put_list(&hdr, 1, DW_EH_PE_udata8, DW_EH_PE_udata4, DW_EH_PE_udata8, END);
+		put(&hdr, EH_VADDR, 8);
+		put(&hdr, 6, 4);
+		for (int i = 0; i < 6; i++) {
+			put(&hdr, from, 8);
+			put(&hdr, EH_VADDR + eh.n, 8);
+			/* starting before its slot does */
+			put_fde(&eh, cie, from - next_random() % 64, 64 + next_random() % 64,
+				(int)(next_random() % 4) * 8 + 8);
+			from += next_random() % 48;
+		}
+		while (eh.n < 0x2000)
+			put(&eh, 0, 4);
+		cfi = open_parts(&(struct elf_parts){.eh = &eh, .hdr = &hdr});
+		CHECK_EQ(pa_pack__build(cfi, &p), 0);
+		CHECK(pa_pack__is_valid(p));
+		for (uint64_t at = 0x9f00; at < 0xa100; at++)
+			wrong_cnt += !agrees(cfi, p, at);
+		pa_pack__free(p);
+		pa_cfi__free(cfi);
+	}
+	CHECK_EQ(wrong_cnt, 0);
+}
+
 /* A bad entry costs itself; what of it came before stays. */
 TEST(damaged_entry)
 {
