@@ -83,7 +83,7 @@ static bool are_rules_valid(const struct pa_pack *p)
 
 static bool is_page_valid(const struct pa_pack *p, const struct pa_pack_page *page)
 {
-	const uint32_t *rows = p->rows + page->first;
+	const uint32_t *rows;
 	bool is_bad;
 
 	if (page->first > p->row_cnt || page->cnt > p->row_cnt - page->first ||
@@ -91,6 +91,7 @@ static bool is_page_valid(const struct pa_pack *p, const struct pa_pack_page *pa
 		return false;
 	if (!page->cnt)
 		return true;
+	rows = p->rows + page->first;
 	is_bad = rows[0] >> 16 || rows[page->cnt - 1] >> 16 >= PAGE_BYTES;
 	for (size_t i = 1; i < page->cnt; i++)
 		is_bad |= rows[i] >> 16 <= rows[i - 1] >> 16;
