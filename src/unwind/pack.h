@@ -57,8 +57,9 @@ size_t pa_pack__memory_bytes(const struct pa_pack *p);
  *  @return NULL: outside of all ranges */
 const struct pa_unwind_rule *pa_pack__rule(const struct pa_pack *p, uint64_t vaddr);
 
-/** Pack a file, or take it from the cache: entries are found by build-id and a hash of the bytes
- *  of the sections that were packed, checked whole, and ignored when damaged.
+/** Pack a file, or take it from the cache: entries are found by build-id and a hash, under a
+ *  secret of the cache's, of the sections that are packed; they are checked whole, and replaced
+ *  when damaged. Any number of processes may use one cache at once.
  *  @param fd        borrowed; @param path of it, for its debug file, may be NULL
  *  @param cache_dir  NULL: no cache. Made, mode 0700, when it is not there; used only when it is
  *                   the user's own

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -343,6 +344,35 @@ TEST(use_is_noted)
 	CHECK(!utimensat(AT_FDCWD, path, (struct timespec[2]){{1000, 0}, {1000, 0}}, 0));
 	CHECK(is_right(copy));
 	CHECK(!stat(path, &st) && st.st_mtime > time(NULL) - 100);
+}
+
+/* Processes that fill one cache at once, while its entries and its secret come and go. */
+TEST(many_at_once)
+{
+	enum { CHILDREN = 4, ROUNDS = 40 };
+	char path[512], secret[128];
+	int failed_cnt = 0, status;
+
+	set_up();
+	snprintf(secret, sizeof(secret), "%s/secret", dir);
+	for (int i = 0; i < CHILDREN; i++) {
+		if (fork())
+			continue;
+		for (int k = 0; k < ROUNDS; k++) {
+			if (!is_right(copy))
+				_exit(1);
+			if (k % CHILDREN == i && entries(path, sizeof(path)))
+				unlink(path);
+			if (k % 16 == i)
+				unlink(secret);
+		}
+		_exit(0);
+	}
+	for (int i = 0; i < CHILDREN; i++)
+		failed_cnt += wait(&status) < 0 || status;
+	CHECK_EQ(failed_cnt, 0);
+	CHECK(is_right(copy));
+	CHECK(is_mode(secret, 0600));
 }
 
 TEST(no_elf)
