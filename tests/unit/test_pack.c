@@ -5,6 +5,7 @@
  * and memory (pack_eval.h).
  */
 #include <errno.h>
+#include <sys/auxv.h>
 
 #include "cfi_fixture.h"
 #include "check.h"
@@ -347,6 +348,103 @@ TEST(nothing_to_pack)
 	pa_pack__free(NULL);
 }
 
+/* What the table says at an address, as far as the row there lets it. */
+static bool agrees(struct pa_cfi *cfi, const struct pa_pack *p, uint64_t vaddr)
+{
+	const struct pa_unwind_rule *rule = pa_pack__rule(p, vaddr);
+	const struct pa_cfi_row *row;
+	struct eval_step a, b;
+	int err = pa_cfi__row(cfi, vaddr, &row);
+
+	if (err)
+		return rule->cfa == (err == -ENOENT ? PA_CFA_NONE : PA_CFA_COMPLEX);
+	a = eval_row(row, EM_X86_64, vaddr);
+	b = eval_packed(rule, EM_X86_64, vaddr);
+	return eval_is_same(&a, &b);
+}
+
+static int build_with_text(uint64_t text_bytes, uint64_t vaddr, struct pa_pack **out)
+{
+	static struct bytes b;
+	struct pa_cfi *cfi = NULL;
+	Elf64_Phdr ph;
+	uint8_t *image;
+	size_t bytes, cie;
+	int err;
+
+	b.n = 0;
+	cie = cie_x86(&b, &x86);
+	put_fde(&b, cie, vaddr, 16, 16);
+	image = make_elf(&(struct elf_parts){.eh = &b}, &bytes);
+	memcpy(&ph, image + sizeof(Elf64_Ehdr), sizeof(ph));
+	ph.p_filesz = ph.p_memsz = text_bytes;
+	ph.p_vaddr = vaddr;
+	memcpy(image + sizeof(Elf64_Ehdr), &ph, sizeof(ph));
+	err = pa_cfi__open_mem(image, bytes, &cfi);
+	*out = NULL;
+	if (!err)
+		err = pa_pack__build(cfi, out);
+	pa_cfi__free(cfi);
+	free(image);
+	return err;
+}
+
+/* What a program header claims is bounded. */
+TEST(text_sizes)
+{
+	struct pa_pack *p;
+
+	CHECK_EQ(build_with_text(1, 0x8fff, &p), 0);
+	CHECK_EQ(p->page_cnt, 1);
+	pa_pack__free(p);
+	CHECK_EQ(build_with_text(2, 0x8fff, &p), 0);
+	CHECK_EQ(p->page_cnt, 2);
+	CHECK(is_rule(p, 0x9000, (struct pa_unwind_rule){RSP(16)}));
+	pa_pack__free(p);
+	CHECK_EQ(build_with_text(0xffffffffull, 0x1000, &p), 0);
+	CHECK_EQ(p->page_cnt, 0x100000);
+	CHECK(p->row_cnt < 5);
+	pa_pack__free(p);
+	CHECK_EQ(build_with_text(0xffffffffull, 0x1001, &p), 0);
+	pa_pack__free(p);
+	CHECK_EQ(build_with_text(0xffffffffull, 0x1002, &p), -EFBIG);
+	CHECK_EQ(build_with_text(1ull << 40, 0x1000, &p), -EFBIG);
+	CHECK_EQ(build_with_text(UINT64_MAX, 0x1000, &p), -EFBIG);
+	/* up to the last address, and around it */
+	CHECK_EQ(build_with_text(4096, UINT64_MAX - 4095, &p), -ENOENT);
+	CHECK_EQ(build_with_text(8192, UINT64_MAX - 4095, &p), -ENOENT);
+}
+
+/* The vdso of this process, as it lies in memory. */
+TEST(own_vdso)
+{
+	const char *vdso = (const char *)getauxval(AT_SYSINFO_EHDR);
+	struct pa_cfi *cfi, *asked;
+	struct pa_pack *p;
+	size_t bytes = 0;
+	char line[256];
+	FILE *maps = fopen("/proc/self/maps", "r");
+
+	while (maps && fgets(line, sizeof(line), maps)) {
+		unsigned long start, end;
+
+		if (strstr(line, "[vdso]") && sscanf(line, "%lx-%lx", &start, &end) == 2)
+			bytes = end - start;
+	}
+	fclose(maps);
+	if (!vdso || !bytes)
+		return;
+	CHECK_EQ(pa_cfi__open_mem(vdso, bytes, &cfi), 0);
+	CHECK_EQ(pa_cfi__open_mem(vdso, bytes, &asked), 0);
+	CHECK_EQ(pa_pack__build_vdso(cfi, &p), 0);
+	CHECK(p->row_cnt > 10 && !p->bad_entry_cnt && pa_pack__is_valid(p));
+	for (size_t at = 0; at < p->page_cnt * 4096 && p->machine == EM_X86_64; at++)
+		CHECK(agrees(asked, p, p->ranges[0].vaddr + at));
+	pa_pack__free(p);
+	pa_cfi__free(asked);
+	pa_cfi__free(cfi);
+}
+
 /* ---- entries that overlap, damaged entries -------------------------------------------------- */
 
 static uint32_t next_random(void)
@@ -373,21 +471,6 @@ static void put_random(struct bytes *b, const struct style *s)
 			put_list(b, 0x3f, END); /* no such instruction */
 		entry_end(b, s, fde);
 	}
-}
-
-/* What the table says at an address, as far as the row there lets it. */
-static bool agrees(struct pa_cfi *cfi, const struct pa_pack *p, uint64_t vaddr)
-{
-	const struct pa_unwind_rule *rule = pa_pack__rule(p, vaddr);
-	const struct pa_cfi_row *row;
-	struct eval_step a, b;
-	int err = pa_cfi__row(cfi, vaddr, &row);
-
-	if (err)
-		return rule->cfa == (err == -ENOENT ? PA_CFA_NONE : PA_CFA_COMPLEX);
-	a = eval_row(row, EM_X86_64, vaddr);
-	b = eval_packed(rule, EM_X86_64, vaddr);
-	return eval_is_same(&a, &b);
 }
 
 TEST(overlaps)
@@ -503,6 +586,33 @@ TEST(nested_deep)
 	CHECK(is_rule(p, 0x9000, (struct pa_unwind_rule){RSP(64)}));
 	CHECK(p->row_cnt > 32000);
 	pa_pack__free(p);
+}
+
+/* An index that leads to the same entry over and over. */
+TEST(too_many_rows)
+{
+	enum { SLOTS = 60, ROWS = 300000 };
+	static struct bytes eh, hdr;
+	struct pa_pack *p = (void *)1;
+	struct pa_cfi *cfi;
+	size_t fde;
+
+	eh.n = hdr.n = 0;
+	fde = fde_begin(&eh, &x86, cie_x86(&eh, &x86), 0x9000, ROWS);
+	for (int i = 0; i < ROWS; i++)
+		put_list(&eh, DW_CFA_def_cfa_offset, 16 + 8 * (i % 2), DW_CFA_advance_loc | 1, END);
+	entry_end(&eh, &x86, fde);
+	put_list(&hdr, 1, DW_EH_PE_udata8, DW_EH_PE_udata4, DW_EH_PE_udata8, END);
+	put(&hdr, EH_VADDR, 8);
+	put(&hdr, SLOTS, 4);
+	for (int i = 0; i < SLOTS; i++) {
+		put(&hdr, 0x9000, 8);
+		put(&hdr, EH_VADDR + fde, 8);
+	}
+	cfi = open_parts(&(struct elf_parts){.eh = &eh, .hdr = &hdr});
+	CHECK_EQ(pa_pack__build(cfi, &p), -EFBIG);
+	CHECK(!p);
+	pa_cfi__free(cfi);
 }
 
 /* More distinct rules than numbers. */
