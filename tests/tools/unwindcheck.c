@@ -78,7 +78,8 @@ struct difference {
 struct check {
 	pid_t pid;
 	unsigned per_block; /* mappings in a block */
-	bool is_verbose;
+	bool is_verbose, log_walks;
+	unsigned misses_max; /* not 0: load no tables */
 	struct cpu_bpf *skel;
 	/* tables */
 	void *segments[PA_SEGMENTS_MAX];
@@ -353,6 +354,8 @@ static void load_tables(struct check *c)
 			dir->map[proc.cnt++].index_block = mapping_block(c, i, cnt);
 		}
 	}
+	if (c->misses_max)
+		return;
 	if (bpf_map_update_elem(bpf_map__fd(c->skel->maps.procs), &key, &proc, BPF_ANY))
 		die("procs: failed to set: %s", strerror(errno));
 	printf("# %zu mappings, %u blocks, %u rules\n", c->piece_cnt, c->block_cnt, c->rule_cnt);
@@ -618,7 +621,7 @@ static bool is_same(const __u64 *ips, size_t cnt, const struct chain *dw)
 
 static void compare(struct check *c, const struct pa_miss_record *m)
 {
-	unsigned end = m->reason;
+	unsigned end = m->type == PA_RING_TYPE_MISS ? PA_WALK_MISS + m->reason : m->reason;
 	bool is_offline_same;
 
 	c->sample = m;
@@ -646,6 +649,28 @@ static void compare(struct check *c, const struct pa_miss_record *m)
 	} else {
 		note(c, "walker", end, m->ips + 1, m->nr - 1);
 	}
+}
+
+static void report_counters(const struct check *c)
+{
+	static const char *const names[] = {
+		"fired",       "written",   "lost",    "no_user_stack", "complete_tables",
+		"complete_fp", "truncated", "faulted", "deep",		"missed",
+		"no_process",  "no_table",  "complex", "capped"};
+	__u64 sums[sizeof(struct pa_cpu_stats) / 8] = {0};
+	union {
+		struct pa_cpu_stats stats;
+		__u64 values[sizeof(struct pa_cpu_stats) / 8];
+	} of_cpu;
+
+	for (uint32_t cpu = 0; cpu < c->cpu_cnt; cpu++) {
+		if (bpf_map_lookup_elem(bpf_map__fd(c->skel->maps.stats), &cpu, &of_cpu))
+			die("counters: failed to read: %s", strerror(errno));
+		for (size_t i = 0; i < sizeof(sums) / 8; i++)
+			sums[i] += of_cpu.values[i];
+	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		printf("bpf_%s %llu\n", names[i], sums[i]);
 }
 
 static void report(const struct check *c)
@@ -711,14 +736,16 @@ static void load(struct check *c, struct cpu_bpf *skel)
 	}
 }
 
-static void load_program(struct check *c, bool log_walks)
+static void load_program(struct check *c)
 {
 	c->skel = cpu_bpf__open();
 	if (!c->skel)
 		die("BPF program: failed to open");
 	prepare(c, c->skel);
 	c->skel->rodata->unwind_mode = PA_UNWIND_TABLES;
-	c->skel->rodata->log_walks = log_walks;
+	c->skel->rodata->log_walks = c->log_walks;
+	if (c->misses_max)
+		c->skel->rodata->misses_max = c->misses_max;
 	c->skel->rodata->miss_stack_bytes = PA_MISS_STACK_BYTES;
 	load(c, c->skel);
 }
@@ -753,7 +780,8 @@ static void drain(struct check *c)
 		for (size_t at = 0; at < bytes.len;) {
 			const struct pa_miss_record *m = (const void *)(bytes.data + at);
 
-			if (m->type == PA_RING_TYPE_WALK)
+			if (m->type == PA_RING_TYPE_WALK ||
+			    (c->dwfl && m->type == PA_RING_TYPE_MISS))
 				compare(c, m);
 			at += m->size;
 		}
@@ -771,7 +799,7 @@ static double now(void)
 
 /* ---- cost ----------------------------------------------------------------------------------- */
 
-enum { TABLES, FP, NO_STACK, GET_STACK, VARIANT_CNT };
+enum { TABLES, FP, MISS, NO_STACK, GET_STACK, VARIANT_CNT };
 #define ROUNDS 11
 #define RUNS 500
 
@@ -836,11 +864,12 @@ static void cost(struct check *c, const char *object, const char *event, unsigne
 {
 	struct variant v[VARIANT_CNT] = {[TABLES] = {.name = "tables"},
 					 [FP] = {.name = "fp"},
+					 [MISS] = {.name = "miss"},
 					 [NO_STACK] = {.name = "no_stack"},
 					 [GET_STACK] = {.name = "bpf_get_stack"}};
-	struct cpu_bpf *fp = cpu_bpf__open(), *none = cpu_bpf__open();
+	struct cpu_bpf *fp = cpu_bpf__open(), *none = cpu_bpf__open(), *miss = cpu_bpf__open();
 
-	if (!fp || !none || bpf_enable_stats(BPF_STATS_RUN_TIME) < 0)
+	if (!fp || !none || !miss || bpf_enable_stats(BPF_STATS_RUN_TIME) < 0)
 		die("BPF statistics: failed to switch on: %s", strerror(errno));
 	prepare(c, fp);
 	load(c, fp);
@@ -848,7 +877,12 @@ static void cost(struct check *c, const char *object, const char *event, unsigne
 	none->rodata->want_user = false;
 	load(c, none);
 	v[TABLES].prog = c->skel->progs.cpu_sample;
+	prepare(c, miss); /* knows no process */
+	miss->rodata->unwind_mode = PA_UNWIND_TABLES;
+	miss->rodata->misses_max = UINT32_MAX;
+	load(c, miss);
 	v[FP].prog = fp->progs.cpu_sample;
+	v[MISS].prog = miss->progs.cpu_sample;
 	v[NO_STACK].prog = none->progs.cpu_sample;
 	v[GET_STACK].prog = load_get_stack(c, object);
 	for (int i = 0; i < VARIANT_CNT; i++) {
@@ -881,7 +915,7 @@ int main(int argc, char **argv)
 	double seconds = 3, end;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "s:f:e:b:c:v")) > 0) {
+	while ((opt = getopt(argc, argv, "s:f:e:b:m:c:v")) > 0) {
 		if (opt == 's')
 			seconds = atof(optarg);
 		else if (opt == 'f')
@@ -890,20 +924,24 @@ int main(int argc, char **argv)
 			event = optarg;
 		else if (opt == 'b')
 			c.per_block = (unsigned)strtoul(optarg, NULL, 10);
+		else if (opt == 'm')
+			c.misses_max = (unsigned)strtoul(optarg, NULL, 10);
 		else if (opt == 'c')
 			object = optarg;
 		else if (opt == 'v')
 			c.is_verbose = true;
 	}
 	if (optind != argc - 1 || !c.per_block || c.per_block > PA_BLOCK_MAPPINGS)
-		die("usage: unwindcheck [-s SECONDS] [-f HZ] [-e EVENT] [-b MAPPINGS] [-v] [-c "
+		die("usage: unwindcheck [-s SECONDS] [-f HZ] [-e EVENT] [-b MAPPINGS] [-m MISSES] "
+		    "[-v] [-c "
 		    "GETSTACK.bpf.o] "
 		    "PID");
 	c.pid = (pid_t)strtol(argv[optind], NULL, 10);
 	c.cpu_cnt = (size_t)sysconf(_SC_NPROCESSORS_CONF);
 	libbpf_set_print(silent);
 	make_rings(&c);
-	load_program(&c, !object);
+	c.log_walks = !object && !c.misses_max;
+	load_program(&c);
 	load_tables(&c);
 	if (object) {
 		cost(&c, object, event, hz);
@@ -917,5 +955,6 @@ int main(int argc, char **argv)
 		drain(&c);
 	}
 	report(&c);
+	report_counters(&c);
 	return 0;
 }
