@@ -156,9 +156,11 @@ static __noinline int ship(struct pa_perf_event_ctx *ctx, struct scratch *s,
 	if (m->reason != PA_MISS_COMPLEX) /* user space can do better for the next sample */
 		s->unread_bytes = wake_bytes;
 	bytes = offsetof(struct pa_miss_record, stack) + m->stack_bytes;
+	asm volatile("" : "+r"(bytes)); /* whole, as it is compared */
+	if (bytes > sizeof(*m))
+		return 0;
 	m->size = bytes;
-	if (bytes <= sizeof(*m))
-		emit(s, st, cpu, m, bytes);
+	emit(s, st, cpu, m, bytes);
 	return 1;
 }
 

@@ -62,28 +62,48 @@ static __always_inline bool pa_is_news(const struct pa_unwind_proc *proc, __u64 
 		return false;
 	if (!is_anonymous || b->map[at].kind != PA_MAPPING_FP)
 		return true;
-	return at ? b->map[(at - 1) & (PA_BLOCK_MAPPINGS - 1)].end > start : proc->is_directory;
+	return at ? b->map[pa_bound(at - 1, PA_BLOCK_MAPPINGS - 1)].end > start
+		  : proc->is_directory;
 }
 
-/* Every mapping that is made, and every change of protection. */
-SEC("fentry/perf_event_mmap")
-int unwind_mmap(__u64 *ctx)
+static __always_inline void pa_mapped(__u64 start, __u64 end, bool is_anonymous)
 {
-	const struct vm_area_struct *vma = (void *)ctx[0];
 	const struct pa_unwind_proc *proc;
 	struct pa_unwind_seq *seq;
 	__u32 tgid, tid;
 
-	if (!(BPF_CORE_READ(vma, vm_flags) & PA_VM_EXEC) || !current_ids(&tgid, &tid))
-		return 0;
+	if (!current_ids(&tgid, &tid))
+		return;
 	seq = pa_seq(tgid);
 	if (!seq)
-		return 0;
+		return;
 	__sync_fetch_and_add(&seq->mapped, 1);
 	proc = bpf_map_lookup_elem(&procs, &tgid);
-	if (proc && pa_is_news(proc, BPF_CORE_READ(vma, vm_start), BPF_CORE_READ(vma, vm_end),
-			       !BPF_CORE_READ(vma, vm_file)))
+	if (proc && pa_is_news(proc, start, end, is_anonymous))
 		__sync_fetch_and_add(&seq->stale, 1);
+}
+
+/* mmap(2), and what exec maps: file, address, bytes, protection, flags, page; result. The function
+ * where perf's own event is made, perf_event_mmap, can't be attached to: its file is not traced. */
+SEC("fexit/vm_mmap_pgoff")
+int unwind_mmap(__u64 *ctx)
+{
+	__u64 bytes = ctx[2], start = ctx[6];
+
+	if (ctx[3] & PA_PROT_EXEC && (__s64)start > 0)
+		pa_mapped(start, start + bytes, !ctx[0]);
+	return 0;
+}
+
+/* mprotect(2), for each mapping that it changes: mapping, protections */
+SEC("fentry/security_file_mprotect")
+int unwind_protect(__u64 *ctx)
+{
+	const struct vm_area_struct *vma = (void *)ctx[0];
+
+	if (ctx[2] & PA_PROT_EXEC)
+		pa_mapped(BPF_CORE_READ(vma, vm_start), BPF_CORE_READ(vma, vm_end),
+			  !BPF_CORE_READ(vma, vm_file));
 	return 0;
 }
 

@@ -17,7 +17,7 @@
 
 #define PA_PF_IO_WORKER 0x00000010 /* include/linux/sched.h */
 #define PA_PF_KTHREAD 0x00200000
-#define PA_VM_EXEC 0x00000004 /* include/linux/mm.h */
+#define PA_PROT_EXEC 4
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -35,7 +35,7 @@ struct mm_struct {
 };
 
 struct vm_area_struct {
-	unsigned long vm_start, vm_end, vm_flags;
+	unsigned long vm_start, vm_end;
 	void *vm_file;
 };
 

@@ -99,20 +99,18 @@ static __always_inline __u32 pa_miss_want(__u64 sp)
 	return bytes < miss_stack_bytes ? (bytes + 7) & ~7 : miss_stack_bytes;
 }
 
-/** Copy the stack from sp up, page by page if something in it can't be read. */
+/** Copy the stack from sp up, page by page if something in it can't be read. Sizes are of 32 bits,
+ *  as the helper takes them: old kernels lose bounds from one width to the other. */
 static __always_inline void pa_miss_stack(struct pa_miss_record *m, __u64 sp)
 {
-	__u64 bytes = pa_miss_want(sp), piece;
+	__u32 bytes = pa_miss_want(sp), piece = PA_PAGE_BYTES - (sp & (PA_PAGE_BYTES - 1));
 
-	if (bytes > PA_MISS_STACK_BYTES)
-		bytes = PA_MISS_STACK_BYTES;
-	asm volatile("" : "+r"(bytes));
 	m->stack_bytes = 0;
+	asm volatile("" : "+r"(bytes));
 	if (bytes <= PA_MISS_STACK_BYTES && !bpf_probe_read_user(m->stack, bytes, (void *)sp)) {
 		m->stack_bytes = bytes;
 		return;
 	}
-	piece = PA_PAGE_BYTES - (sp & (PA_PAGE_BYTES - 1));
 	for (int i = 0; i < PA_MISS_STACK_BYTES / PA_PAGE_BYTES; i++) {
 		__u64 at = m->stack_bytes;
 

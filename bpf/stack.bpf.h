@@ -39,6 +39,7 @@ struct pa_walk {
 #if defined(__TARGET_ARCH_x86)
 #define PA_USER32_CS 0x23
 #define PA_STRIP(pc) (pc)
+#define PA_USER_BITS 47 /* code is never above, with 5-level page tables neither */
 
 /* All fields are read before the first branch: the verifier wants plain offsets from the context,
  * and a compiler that reads them in several branches adds to the pointer first. */
@@ -73,6 +74,7 @@ static __always_inline int pa_pt_regs(const struct pt_regs___kernel *saved, stru
 #define PA_PSR_MODE32 0x10
 /* pointer authentication codes sit above the 48 bits that a process has unless it asks for more */
 #define PA_STRIP(pc) ((pc)&0xffffffffffffULL)
+#define PA_USER_BITS 48
 
 static __always_inline struct pa_interrupt pa_interrupt_read(const struct pa_perf_event_ctx *ctx)
 {

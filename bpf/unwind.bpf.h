@@ -129,6 +129,14 @@ static __always_inline __u64 pa_if_le(__u64 value, __u64 limit, __u64 step)
 	return step & ~over;
 }
 
+/** An index that the verifier, too, sees to be bounded: that of old kernels loses count in what
+ *  clang makes of the above, and clang leaves out a mask that it can prove is not needed. */
+static __always_inline __u64 pa_bound(__u64 index, __u64 mask)
+{
+	asm volatile("" : "+r"(index));
+	return index & mask;
+}
+
 /** The last start that is not above pc, or 0. */
 static __always_inline __u32 pa_search_starts(const struct pa_mapping_block *b, __u64 pc)
 {
@@ -136,18 +144,18 @@ static __always_inline __u32 pa_search_starts(const struct pa_mapping_block *b, 
 
 #pragma unroll
 	for (__u64 step = PA_BLOCK_MAPPINGS / 2; step; step /= 2) {
-		__u64 start = b->start[(at + step) & (PA_BLOCK_MAPPINGS - 1)];
+		__u64 start = b->start[pa_bound(at + step, PA_BLOCK_MAPPINGS - 1)];
 
 		/* unused ones are ~0 */
 		at += pa_if_le(start & (~0ULL >> 1), pc, step);
 	}
-	return at & (PA_BLOCK_MAPPINGS - 1);
+	return pa_bound(at, PA_BLOCK_MAPPINGS - 1);
 }
 
 /** Is a row in the upper part? @return step, or 0 */
 static __always_inline __u64 pa_row_step(const __u32 *rows, __u64 at, __u64 key, __u64 step)
 {
-	return pa_if_le(rows[at & (PA_BLOCK_ROWS - 1)], key, step);
+	return pa_if_le(rows[pa_bound(at, PA_BLOCK_ROWS - 1)], key, step);
 }
 
 /** One round of four-way search in n rows from first on: three independent loads take no longer
@@ -178,7 +186,7 @@ static __always_inline __u32 pa_search_rows(const __u32 *rows, __u64 first, __u6
 	half = n / 2; /* of at most 3 */
 	first += pa_row_step(rows, first + half, key, half) +
 		 pa_row_step(rows, first + half + (n + 1) / 4, key, (n + 1) / 4);
-	return rows[first & (PA_BLOCK_ROWS - 1)];
+	return rows[pa_bound(first, PA_BLOCK_ROWS - 1)];
 }
 
 static __always_inline struct scratch *pa_scratch(__u32 cpu)
@@ -362,7 +370,7 @@ static __always_inline int pa_unwind_read(struct scratch *s, __u32 cpu, __u64 ad
 static __always_inline int pa_unwind_arrive(struct scratch *s, __u64 pc)
 {
 	pc = PA_STRIP(pc);
-	if ((__s64)pc <= 0)
+	if (!pc || pc >> PA_USER_BITS)
 		return pc ? PA_WALK_TRUNCATED : PA_WALK_COMPLETE;
 	if (s->walk.n >= PA_CHAIN_SLOTS - 1)
 		return PA_WALK_DEEP;
@@ -428,7 +436,7 @@ __noinline int pa_unwind_run(__u32 cpu)
 			break;
 		off &= PA_WINDOW - 1;
 		ra = PA_STRIP(*(__u64 *)(w->bytes + off + 8));
-		if ((__s64)ra <= 0 || w->n >= PA_CHAIN_SLOTS - 1)
+		if (!ra || ra >> PA_USER_BITS || w->n >= PA_CHAIN_SLOTS - 1)
 			break;
 		sp = fp + PA_FRAME_BYTES;
 		fp = *(__u64 *)(w->bytes + off);
@@ -642,7 +650,8 @@ __noinline int pa_fp_walk(__u32 cpu)
 		off &= PA_WINDOW - 1;
 		next = *(__u64 *)(w->bytes + off);
 		ra = PA_STRIP(*(__u64 *)(w->bytes + off + 8));
-		if ((__s64)ra <= 0) /* the end of the chain; never an address of the kernel */
+		/* the end of the chain, or no frame: never an address that code can't have */
+		if (!ra || ra >> PA_USER_BITS)
 			return ra ? PA_WALK_TRUNCATED : PA_WALK_COMPLETE;
 		s->rec.ips[w->n & (PA_CHAIN_SLOTS - 1)] = ra;
 		w->n++;

@@ -35,7 +35,7 @@ struct cpu_slot {
 
 struct pa_sampler {
 	struct cpu_bpf *skel;
-	struct bpf_link *links[5]; /* of programs beside the sampler */
+	struct bpf_link *links[6]; /* of programs beside the sampler */
 	size_t link_cnt;
 	bool has_tables, has_mmap_hook;
 	struct perf_event_attr attr;
@@ -91,6 +91,7 @@ static void configure_tables(struct pa_sampler *s, const struct pa_sampler_opts 
 	bpf_program__set_autoload(skel->progs.unwind_fork, s->has_tables);
 	bpf_program__set_autoload(skel->progs.unwind_exec, s->has_tables);
 	bpf_program__set_autoload(skel->progs.unwind_mmap, s->has_mmap_hook);
+	bpf_program__set_autoload(skel->progs.unwind_protect, s->has_mmap_hook);
 	if (s->has_tables) {
 		skel->rodata->unwind_mode = PA_UNWIND_TABLES;
 		bpf_map__set_max_entries(skel->maps.misses, (uint32_t)s->slot_cnt);
@@ -168,6 +169,8 @@ static int attach_hooks(struct pa_sampler *s, const struct pa_sampler_opts *opts
 		err = attach_hook(s, s->skel->progs.unwind_exec);
 	if (!err && s->has_mmap_hook)
 		err = attach_hook(s, s->skel->progs.unwind_mmap);
+	if (!err && s->has_mmap_hook)
+		err = attach_hook(s, s->skel->progs.unwind_protect);
 	return err;
 }
 

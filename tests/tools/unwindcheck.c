@@ -703,6 +703,7 @@ static void prepare(struct check *c, struct cpu_bpf *skel)
 	bpf_program__set_autoload(skel->progs.unwind_fork, false);
 	bpf_program__set_autoload(skel->progs.unwind_exec, false);
 	bpf_program__set_autoload(skel->progs.unwind_mmap, false);
+	bpf_program__set_autoload(skel->progs.unwind_protect, false);
 	bpf_map__set_max_entries(skel->maps.rings, (uint32_t)c->cpu_cnt);
 	bpf_map__set_max_entries(skel->maps.scratch, (uint32_t)c->cpu_cnt);
 	bpf_map__set_max_entries(skel->maps.stats, (uint32_t)c->cpu_cnt);
