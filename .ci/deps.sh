@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# deps.sh build|check|fuzz|libperf DIR: install what building (or testing) needs, only what is
+# deps.sh build|check|fuzz|vm|libperf DIR: install what building (or testing) needs, only what is
 # missing, through apt-get; and build the static libperf from the distribution's kernel source
 # into DIR. A run with everything in place needs no network and takes a fraction of a second.
 # On other distributions the packages are named and nothing is installed.
@@ -60,6 +60,19 @@ check_packages() {
 	groff groff
 	libxml2-utils xmllint           # the flame graph is well-formed
 	chromium chromium               # the flame graph in a browser
+	qemu-system-x86 qemu-system-x86_64 # live tests on an older kernel
+	busybox-static busybox          # its first process
+	END
+}
+
+# The live tests on other kernels: make check-vm, of which make check does a little
+vm_packages() {
+	cat <<-'END'
+	qemu-system-x86 qemu-system-x86_64
+	qemu-system-arm qemu-system-aarch64
+	busybox-static busybox          # the guests' first process
+	gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+	g++-aarch64-linux-gnu aarch64-linux-gnu-g++
 	END
 }
 
@@ -202,12 +215,12 @@ ID= ID_LIKE=
 [ -r /etc/os-release ] && . /etc/os-release
 PATH=$PATH:/usr/sbin:/sbin
 case "${1:-}" in
-build | check | fuzz)
+build | check | fuzz | vm)
 	command -v apt-get >/dev/null || name_packages
 	install_packages "$1" ;;
 libperf)
 	build_libperf "${2:?DIR is missing}" ;;
 *)
-	say "usage: deps.sh build|check|fuzz|libperf DIR"
+	say "usage: deps.sh build|check|fuzz|vm|libperf DIR"
 	exit 2 ;;
 esac

@@ -1,0 +1,76 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""The live tests on other kernels: `check.py [BOOT...]` boots each of BOOTS (all, or those named)
+in QEMU, runs the live tests there, and prints the matrix. `make check-vm` runs it.
+
+PA_BUILD is the build folder (build/); VM_TESTS and VM_PYTEST_ARGS choose tests."""
+import os
+import pathlib
+import shlex
+import sys
+
+import guest
+import kernels
+import matrix
+import programs
+from archive import Missing
+
+TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get("PA_BUILD", TOP / "build")).resolve()
+CACHE = BUILD / "vm"
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+
+
+class Boot:
+    """One column of the matrix: a kernel and how it is started."""
+
+    def __init__(self, name, suite, arch="amd64", tests=("tests/live",), options="", kptr=None):
+        self.name, self.suite, self.arch = name, suite, arch
+        self.tests, self.options, self.kptr = tests, options, kptr
+
+
+# where tests need kernel symbols, or do what a locked kernel may forbid
+GUARDED = ("tests/live/test_capture.py", "tests/live/test_cli.py", "tests/live/test_failures.py",
+           "tests/live/test_offcpu.py")
+BOOTS = {boot.name: boot for boot in (
+    Boot("bullseye", "bullseye"),
+    Boot("bookworm", "bookworm"),
+    Boot("bookworm-lockdown", "bookworm", tests=GUARDED, options="lockdown=integrity"),
+    Boot("bookworm-backports", "bookworm-backports"),
+    Boot("bookworm-backports-hidden", "bookworm-backports", tests=GUARDED, kptr="2"),
+    Boot("sid", "sid"),
+)}
+
+
+def run(boot, tests, timeout=3000):
+    """Boot it and run tests there. @return matrix.Column"""
+    try:
+        kernel = kernels.get(boot.suite, boot.arch, CACHE)
+        path = f"{programs.folder(CACHE, boot.arch)}:{SYSTEM_PATH}"
+        done = guest.boot(kernel, [TOP / "tests/vm/inside", TOP, BUILD, *tests],
+                          CACHE / "out" / boot.name, keep=(TOP, BUILD),
+                          boot_options=boot.options, kptr=boot.kptr, path=path, timeout=timeout)
+    except Missing as why:
+        return matrix.Column(boot.name, why=str(why))
+    return matrix.Column(boot.name, done)
+
+
+def main():
+    unknown = set(sys.argv[1:]) - set(BOOTS)
+    if unknown:
+        sys.exit(f"check.py: no such boot: {' '.join(unknown)} (there are: {' '.join(BOOTS)})")
+    chosen = os.environ.get("VM_TESTS", "").split()
+    more = shlex.split(os.environ.get("VM_PYTEST_ARGS", ""))
+    columns = []
+    for name in sys.argv[1:] or BOOTS:
+        print(f"booting {name}", flush=True)
+        columns.append(run(BOOTS[name], [*(chosen or BOOTS[name].tests), *more]))
+    print(matrix.report(columns))
+    skipped = sum(c.count(matrix.SKIPPED) for c in columns) + sum(not c.run for c in columns)
+    print(f"{sum(c.count(matrix.PASSED) for c in columns)} passed, "
+          f"{sum(c.count(matrix.FAILED) for c in columns)} failed, {skipped} skipped")
+    return 1 if any(c.failed() for c in columns) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Boot a kernel in QEMU's software emulation and run one command there, as root.
+
+The guest starts from an initramfs of a static busybox and the kernel's own modules; its root is a
+folder of the host (the host's own root, or the files of another architecture), read-only over
+virtiofs; results come back through a second, writable folder.
+"""
+import contextlib
+import os
+import pathlib
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from archive import Missing
+
+HERE = pathlib.Path(__file__).resolve().parent
+MACHINES = {
+    "amd64": ("qemu-system-x86_64", "q35", "ttyS0"),
+    "arm64": ("qemu-system-aarch64", "virt", "ttyAMA0"),
+}
+MEMORY = "2G"
+
+
+def find(name, *others):
+    for path in (shutil.which(name), *others):
+        if path and pathlib.Path(path).exists():
+            return path
+    raise Missing(f"{name} is not installed (make deps-check)")
+
+
+def cpio(entries):
+    """A newc archive of (name, mode, bytes)."""
+    out = bytearray()
+    for number, (name, mode, data) in enumerate([*entries, ("TRAILER!!!", 0, b"")], 1):
+        raw = name.encode() + b"\0"
+        fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(raw), 0)
+        out += b"070701" + b"".join(b"%08x" % f for f in fields) + raw
+        out += b"\0" * (-len(out) % 4) + data
+        out += b"\0" * (-len(out) % 4)
+    return bytes(out)
+
+
+def initramfs(kernel, busybox, settings):
+    modules = kernel.modules()
+    entries = [(folder, 0o40755, b"") for folder in ("bin", "dev", "modules")]
+    entries += [
+        ("bin/busybox", 0o100755, pathlib.Path(busybox).read_bytes()),
+        ("bin/sh", 0o120777, b"busybox"),
+        ("init", 0o100755, (HERE / "init").read_bytes()),
+        ("vm.conf", 0o100644, "".join(f"{k}={shlex.quote(v)}\n" for k, v in settings.items()).encode()),
+        ("modules/order", 0o100644, "".join(f"{name}.ko\n" for name, _ in modules).encode()),
+    ]
+    entries += [(f"modules/{name}.ko", 0o100644, data) for name, data in modules]
+    return cpio(entries)
+
+
+@contextlib.contextmanager
+def shared(folder, socket, log):
+    """A folder of the host for the guest to mount, as long as the context lasts."""
+    daemon = find("virtiofsd", "/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")
+    argv = [daemon, f"--socket-path={socket}", "-o", f"source={folder}", "-o", "cache=always",
+            "-o", "sandbox=chroot", "-o", "log_level=err"]
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        end = time.monotonic() + 20
+        while not socket.exists():
+            if process.poll() is not None or time.monotonic() > end:
+                raise Missing(f"virtiofsd does not start, see {log.name}")
+            time.sleep(0.02)
+        yield
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+def arguments(kernel, initrd, boot_options, sockets):
+    name, machine, console = MACHINES[kernel.arch]
+    argv = [find(name), "-nodefaults", "-no-user-config", "-nographic", "-no-reboot",
+            "-accel", "tcg,thread=multi", "-machine", f"{machine},memory-backend=mem",
+            "-cpu", "max", "-smp", "2", "-m", MEMORY,
+            "-object", f"memory-backend-memfd,id=mem,size={MEMORY},share=on",
+            "-kernel", kernel.image, "-initrd", initrd, "-serial", "stdio",
+            "-append", f"console={console} panic=-1 quiet loglevel=4 {boot_options}"]
+    for tag, socket in sockets.items():
+        argv += ["-chardev", f"socket,id={tag},path={socket}",
+                 "-device", f"vhost-user-fs-pci,chardev={tag},tag={tag}"]
+    return [str(a) for a in argv]
+
+
+class Run:
+    """How a guest ended: status (None: it did not get so far), seconds, and its files in out."""
+
+    def __init__(self, out, seconds):
+        self.out, self.seconds = out, seconds
+        try:
+            self.status = int((out / "status").read_text())
+        except (OSError, ValueError):
+            self.status = None
+
+    def text(self, name):
+        path = self.out / name
+        return path.read_text(errors="replace") if path.exists() else ""
+
+
+def boot(kernel, command, out, *, root="/", keep=(), busybox=None, boot_options="", kptr=None,
+         path=None, timeout=600):
+    """Run command in a guest. out is emptied, then filled: console, log,
+    status, and what the command writes to /run/vm. @return Run; raises Missing"""
+    out = pathlib.Path(out).absolute()
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    settings = {"VM_COMMAND": shlex.join(map(str, command)), "VM_KEEP": " ".join(map(str, keep)),
+                "VM_PATH": path or os.environ["PATH"] + ":/usr/sbin:/sbin",
+                "VM_KPTR_RESTRICT": kptr or ""}
+    started = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pa-vm-")))
+        initrd = work / "initrd"
+        initrd.write_bytes(initramfs(kernel, busybox or find("busybox"), settings))
+        console = stack.enter_context(open(out / "console", "wb"))
+        sockets = {"root": work / "root.sock", "out": work / "out.sock"}
+        stack.enter_context(shared(root, sockets["root"], console))
+        stack.enter_context(shared(out, sockets["out"], console))
+        qemu = subprocess.Popen(arguments(kernel, initrd, boot_options, sockets),
+                                stdin=subprocess.DEVNULL, stdout=console, stderr=console)
+        try:
+            qemu.wait(timeout)
+        except subprocess.TimeoutExpired:
+            with open(out / "console", "ab") as end:
+                end.write(f"\nended after {timeout} s\n".encode())
+        finally:
+            if qemu.poll() is None:
+                qemu.kill()
+            qemu.wait(10)
+    return Run(out, time.monotonic() - started)

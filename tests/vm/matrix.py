@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the boots had to say: results of tests by kernel, BPF programs, reasons."""
+import collections
+import re
+import xml.etree.ElementTree
+
+PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+
+
+def tests_of(text):
+    """Results of a pytest run: {(file, test): (outcome, reason)}."""
+    found = {}
+    for case in xml.etree.ElementTree.fromstring(text).iter("testcase"):
+        key = case.get("classname").rpartition(".")[2], case.get("name")
+        outcome, why = PASSED, ""
+        for child in case:
+            if child.tag in ("failure", "error"):
+                outcome, why = FAILED, child.get("message") or ""
+            elif child.tag == "skipped":
+                outcome, why = SKIPPED, child.get("message") or ""
+        found[key] = (outcome, why.strip().split("\n")[0])
+    return found
+
+
+class Column:
+    """One boot of the matrix: its name and what became of it."""
+
+    def __init__(self, name, run=None, why=None):
+        self.name, self.run, self.why = name, run, why
+        self.tests, self.programs, self.release = {}, [], ""
+        if run:
+            self.release = run.text("release").strip()
+            self.programs = [line.split() for line in run.text("programs").splitlines()]
+            try:
+                self.tests = tests_of(run.text("junit.xml"))
+            except xml.etree.ElementTree.ParseError:
+                self.why = f"the tests did not end, see {run.out}"
+
+    def count(self, outcome, file=None):
+        return sum(result[0] == outcome and file in (None, key[0])
+                   for key, result in self.tests.items())
+
+    def bad_programs(self):
+        return [p for p in self.programs if p[2:3] != ["ok"]]
+
+    def failed(self):
+        """Did it boot, but not come through?"""
+        return self.run is not None and bool(
+            self.why or self.bad_programs() or not self.programs or not self.tests
+            or self.count(FAILED) or self.run.status)
+
+
+def table(rows):
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+                     for row in rows)
+
+
+def programs_table(columns):
+    """Rows are BPF programs, cells verified instructions (settings as compiled/all on)."""
+    names = sorted({(p[0], p[1]) for c in columns for p in c.programs})
+    rows = [["verified instructions", *(c.name for c in columns)]]
+    for name in names:
+        row = ["%s %s" % name]
+        for column in columns:
+            mine = [p for p in column.programs if (p[0], p[1]) == name]
+            row.append("-" if not mine else "/".join(mine[0][3:]) if mine[0][2] == "ok"
+                       else "FAILED " + " ".join(mine[0][3:]))
+        rows.append(row)
+    return table(rows)
+
+
+def tests_table(columns):
+    files = sorted({key[0] for c in columns for key in c.tests})
+    rows = [["passed+skipped, failed", *(c.name for c in columns)]]
+    rows.append(["kernel", *(c.release or "-" for c in columns)])
+    for file in [*files, None]:
+        row = [file or "all"]
+        for c in columns:
+            passed, skipped, bad = (c.count(o, file) for o in (PASSED, SKIPPED, FAILED))
+            row.append(f"{passed}+{skipped}" + (f", {bad}" if bad else "")
+                       if passed + skipped + bad else "-")
+        rows.append(row)
+    rows.append(["seconds", *(f"{c.run.seconds:.0f}" if c.run else "-" for c in columns)])
+    return table(rows)
+
+
+def reasons(columns, outcome):
+    """Why tests failed or were skipped, with the boots and the number of tests of each reason."""
+    found = collections.defaultdict(lambda: collections.Counter())
+    for column in columns:
+        for (file, test), (result, why) in column.tests.items():
+            if result == outcome:
+                what = f"{file}::{test}: {why}" if outcome == FAILED else why
+                found[re.sub(r"/tmp/pytest-of-\S+", "...", what)][column.name] += 1
+    return "\n".join(f"  {why[:300]}: " + ", ".join(f"{name} {n}" for name, n in where.items())
+                     for why, where in sorted(found.items()))
+
+
+def report(columns):
+    parts = [tests_table(columns), "", programs_table(columns)]
+    for title, outcome in (("skipped:", SKIPPED), ("FAILED:", FAILED)):
+        text = reasons(columns, outcome)
+        parts += ["", title, text] if text else []
+    for column in columns:
+        if column.why:
+            parts.append(f"{column.name}: {'FAILED' if column.run else 'not booted'}: {column.why}")
+    return "\n".join(parts)
