@@ -51,6 +51,14 @@ def mirrors():
     return main, security
 
 
+def unpack(deb, into):
+    """A package's files into a folder, where /bin, /lib and such may be symbolic links."""
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as tar:
+        command(["tar", "-x", "--keep-directory-symlink", "-C", into], stdin=tar.stdout)
+    if tar.returncode:
+        raise Missing(f"{deb.name}: failed to unpack")
+
+
 class Suite:
     """One suite of one architecture, in folder. Several suites are joined with commas: the
     newest version of a package among them counts."""
@@ -129,13 +137,13 @@ Acquire::Retries "2";
                 old.unlink()
             command(["apt-get", "-q", "-c", self.conf, "download", name], cwd=self.folder)
             for deb in self.folder.glob("*.deb"):
-                command(["dpkg-deb", "-x", deb, into])
+                unpack(deb, into)
                 deb.unlink()
 
     def install(self, names, into):
         """Download these packages with all they depend on and unpack them into a folder."""
         self.apt("get", "install", "-y", "--download-only", *names)
         for deb in sorted((self.folder / "cache/archives").glob("*.deb")):
-            command(["dpkg-deb", "-x", deb, into])
+            unpack(deb, into)
         shutil.rmtree(self.folder / "cache/archives")
         (self.folder / "cache/archives/partial").mkdir(parents=True)

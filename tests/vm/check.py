@@ -13,11 +13,13 @@ import guest
 import kernels
 import matrix
 import programs
+import sysroot
 from archive import Missing
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("PA_BUILD", TOP / "build")).resolve()
 CACHE = BUILD / "vm"
+HOST_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 
@@ -39,6 +41,7 @@ BOOTS = {boot.name: boot for boot in (
     Boot("bookworm-backports", "bookworm-backports"),
     Boot("bookworm-backports-hidden", "bookworm-backports", tests=GUARDED, kptr="2"),
     Boot("sid", "sid"),
+    Boot("bookworm-arm64", "bookworm", arch="arm64"),
 )}
 
 
@@ -46,9 +49,14 @@ def run(boot, tests, timeout=3000):
     """Boot it and run tests there. @return matrix.Column"""
     try:
         kernel = kernels.get(boot.suite, boot.arch, CACHE)
-        path = f"{programs.folder(CACHE, boot.arch)}:{SYSTEM_PATH}"
-        done = guest.boot(kernel, [TOP / "tests/vm/inside", TOP, BUILD, *tests],
-                          CACHE / "out" / boot.name, keep=(TOP, BUILD),
+        root, build, busybox = "/", BUILD, None
+        if boot.arch != HOST_ARCH:
+            root, build = sysroot.build(CACHE, boot.arch, TOP)
+            busybox = root / "bin/busybox"
+        path = f"{programs.folder(CACHE, boot.arch, HOST_ARCH)}:{SYSTEM_PATH}"
+        done = guest.boot(kernel, [TOP / "tests/vm/inside", TOP, build, *tests],
+                          CACHE / "out" / boot.name, root=root, busybox=busybox,
+                          keep=(TOP, BUILD),
                           boot_options=boot.options, kptr=boot.kptr, path=path, timeout=timeout)
     except Missing as why:
         return matrix.Column(boot.name, why=str(why))

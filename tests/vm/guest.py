@@ -46,12 +46,13 @@ def cpio(entries):
 
 def initramfs(kernel, busybox, settings):
     modules = kernel.modules()
+    conf = "".join(f"{key}={shlex.quote(value)}\n" for key, value in settings.items())
     entries = [(folder, 0o40755, b"") for folder in ("bin", "dev", "modules")]
     entries += [
         ("bin/busybox", 0o100755, pathlib.Path(busybox).read_bytes()),
         ("bin/sh", 0o120777, b"busybox"),
         ("init", 0o100755, (HERE / "init").read_bytes()),
-        ("vm.conf", 0o100644, "".join(f"{k}={shlex.quote(v)}\n" for k, v in settings.items()).encode()),
+        ("vm.conf", 0o100644, conf.encode()),
         ("modules/order", 0o100644, "".join(f"{name}.ko\n" for name, _ in modules).encode()),
     ]
     entries += [(f"modules/{name}.ko", 0o100644, data) for name, data in modules]
@@ -109,23 +110,30 @@ class Run:
 
 def boot(kernel, command, out, *, root="/", keep=(), busybox=None, boot_options="", kptr=None,
          path=None, timeout=600):
-    """Run command in a guest. out is emptied, then filled: console, log,
-    status, and what the command writes to /run/vm. @return Run; raises Missing"""
+    """Run command in a guest. Its root is root, and the folders in keep are there as they are on
+    the host. out is emptied, then filled: console, log, status, and what the command writes to
+    /run/vm. @return Run; raises Missing"""
     out = pathlib.Path(out).absolute()
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     settings = {"VM_COMMAND": shlex.join(map(str, command)), "VM_KEEP": " ".join(map(str, keep)),
                 "VM_PATH": path or os.environ["PATH"] + ":/usr/sbin:/sbin",
                 "VM_KPTR_RESTRICT": kptr or ""}
+    folders = {"root": root, "out": out}
+    if str(root) != "/":
+        folders["host"] = "/"
+        for folder in keep:
+            (pathlib.Path(root) / folder.relative_to("/")).mkdir(parents=True, exist_ok=True)
+    settings["VM_KEEP_TAG"] = "host" if "host" in folders else ""
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pa-vm-")))
         initrd = work / "initrd"
         initrd.write_bytes(initramfs(kernel, busybox or find("busybox"), settings))
         console = stack.enter_context(open(out / "console", "wb"))
-        sockets = {"root": work / "root.sock", "out": work / "out.sock"}
-        stack.enter_context(shared(root, sockets["root"], console))
-        stack.enter_context(shared(out, sockets["out"], console))
+        sockets = {tag: work / tag for tag in folders}
+        for tag, folder in folders.items():
+            stack.enter_context(shared(folder, sockets[tag], console))
         qemu = subprocess.Popen(arguments(kernel, initrd, boot_options, sockets),
                                 stdin=subprocess.DEVNULL, stdout=console, stderr=console)
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The newest cloud kernel of a Debian suite, unpacked into the build folder: vmlinuz and modules."""
+"""The newest cloud kernel of a Debian suite, in the build folder: vmlinuz and modules."""
 import lzma
 import pathlib
 import re

@@ -13,7 +13,7 @@ exec "$(dirname "$0")/pprof" "$@"
 """
 
 
-def folder(cache, arch, host_arch="amd64"):
+def folder(cache, arch, host_arch):
     """A folder for the front of the guest's PATH."""
     path = pathlib.Path(cache) / f"bin-{arch}"
     path.mkdir(parents=True, exist_ok=True)
