@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whole stacks without frame pointers, whatever happens to processes and their mappings meanwhile:
+each workload has a known answer, and no frame may be another's."""
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from harness import needs, readers, run
+
+UNWOUND = re.compile(
+    r"^(\d+) user stacks, ([\d.]+)% complete \((\d+) by tables, (\d+) by frame pointers, (\d+) "
+    r"finished in user space\); (\d+) truncated, (\d+) unreadable, (\d+) too deep, (\d+) without "
+    r"a table(?:; tables of (\d+) images in ([\d.]+) MiB)?$", re.M)
+GRAPH = ("_start", "__libc_start_main", "__libc_start_call_main", "main", "run", "work")
+
+
+class Unwound:
+    """What perf-agent says of the stacks of a capture."""
+
+    def __init__(self, found):
+        m = UNWOUND.search(found.result.out + found.result.err)
+        assert m, str(found.result)
+        self.text = m[0]
+        (self.cnt, _, self.tables, self.fp, self.finished, self.truncated, self.unreadable,
+         self.deep, self.without_table, self.images, _) = (float(n or 0) for n in m.groups())
+        self.complete = self.tables + self.fp + self.finished
+
+
+def plain(stack):
+    return tuple(name.split("@")[0] for name in stack)
+
+
+def user_part(stack):
+    """Without the frames of the kernel, which come last."""
+    names = plain(stack)
+    for i, name in enumerate(names):
+        if name.startswith(("entry_", "asm_", "ret_from_fork")):
+            return names[:i]
+    return names
+
+
+def graph_stacks(weights):
+    """Of the stacks that reach work: total weight, and that of those that are whole."""
+    total = whole = 0
+    for stack, weight in weights.items():
+        names = user_part(stack)
+        if "work" in names:
+            total += weight
+            whole += weight * (names[:len(GRAPH)] == GRAPH)
+    return total, whole
+
+
+@pytest.mark.parametrize("mode, share", [("auto", 1), ("dwarf", 1), ("fp", 0)])
+@pytest.mark.parametrize("whom", ["pid", "command", "all"])
+def test_modes(profile, spawn, workload, mode, share, whom):
+    argv = [workload("fixedgraph-nofp"), "--seconds", "2"]
+    options = ["--unwind", mode, "--sample-rate", "999"]
+    if whom == "command":
+        found = profile(*options, "--", *argv)
+    else:
+        program = spawn(argv)
+        time.sleep(0.3)
+        whom = ["--pid", str(program.pid)] if whom == "pid" else ["-a"]
+        found = profile(*options, *whom, "--duration", "1s")
+    weights = found.weights()
+    burning = sum(w for stack, w in weights.items() if "burn_units" in stack)
+    total, whole = graph_stacks(weights)
+    assert burning > 100
+    if share:
+        assert total >= 0.98 * burning and whole >= 0.995 * total, Unwound(found).text
+    else:
+        assert whole == 0
+
+
+def test_wrong_mode(agent):
+    result = run.run([agent, "--profile", "-a", "--unwind", "lbr"])
+    assert result.status == 2 and "--unwind lbr: not auto, fp or dwarf" in result.err
+
+
+def test_short_lives(profile, workload):
+    """Processes that exec and live for 20 ms: from their first sample on."""
+    found = profile("--sample-rate", "999", "--", workload("churn"), "--exec", "--seconds", "2")
+    unwound = Unwound(found)
+    assert unwound.finished > 0
+    lives = {user_part(s): w for s, w in found.weights().items() if "short_life" in s}
+    whole = sum(w for s, w in lives.items() if s[0] == "_start")
+    assert whole >= 0.99 * sum(lives.values()) > 100, unwound.text
+
+
+def test_one_place_in_turns(profile, workload, full):
+    """Two libraries at one address: of every stack either the right frames, or none."""
+    found = profile("--sample-rate", "4999", "--", workload("dlswap"), "--seconds",
+                    "60" if full else "3", "--rounds", "1000" if full else "100")
+    rounds, same = map(int, re.search(r"(\d+) rounds, (\d+) at one place",
+                                      found.result.out).groups())
+    assert same > rounds / 2
+    seen = 0
+    for stack in map(user_part, found.weights()):
+        inside = [i for i, name in enumerate(stack) if name in ("inner_a", "inner_b")]
+        assert len(inside) <= 1, stack
+        if not inside:
+            assert not {"outer_a", "outer_b"} & set(stack) or "callback" not in stack, stack
+            continue
+        seen += 1
+        which = stack[inside[0]][-1]
+        callers = stack[:inside[0]]
+        if callers: # else it was cut there
+            assert callers == ("_start", "__libc_start_main", "__libc_start_call_main", "main",
+                               "one_round", "swap_entry", f"outer_{which}")[-len(callers):], stack
+    assert seen > 3
+
+
+@pytest.mark.parametrize("name, frame", [("deleted", "work"), ("memfdrun", "lib_inner"),
+                                         ("forker", "child_burn")])
+def test_odd_images(profile, workload, name, frame):
+    """Deleted files, memory without a name, children that don't exec."""
+    found = profile("--sample-rate", "999", "--", workload(name), "--seconds", "1")
+    weights = {user_part(s): w for s, w in found.weights().items() if frame in s}
+    whole = sum(w for s, w in weights.items() if s[0] in ("_start", "clone3"))
+    assert whole >= 0.98 * sum(weights.values()) > 50, Unwound(found).text
+
+
+def test_static_pie(profile, top, tmp_path):
+    """Nothing but itself is mapped, at any address."""
+    program = tmp_path / "static"
+    subprocess.run([needs.command("gcc"), "-O2", "-fomit-frame-pointer", "-static-pie",
+                    "-D_GNU_SOURCE", "-DBURN_NO_FRAME", "-pthread", "-o", program,
+                    top / "tests" / "workloads" / "fixedgraph.c"], check=True)
+    found = profile("--sample-rate", "999", "--", program, "--seconds", "1")
+    total, whole = graph_stacks(found.weights())
+    assert whole >= 0.99 * total > 100, Unwound(found).text
+
+
+def test_musl(profile, top, tmp_path):
+    """Its libc ends stacks in its own way."""
+    program = tmp_path / "musl"
+    subprocess.run([needs.command("musl-gcc"), "-O2", "-fomit-frame-pointer", "-D_GNU_SOURCE",
+                    "-DBURN_NO_FRAME", "-pthread", "-o", program,
+                    top / "tests" / "workloads" / "fixedgraph.c"], check=True)
+    found = profile("--sample-rate", "999", "--", program, "--seconds", "1")
+    weights = found.weights()
+    total = sum(w for s, w in weights.items() if "work" in s)
+    whole = sum(w for s, w in weights.items()
+                if "work" in s and "main" in s[:4] and not s[0].startswith("["))
+    assert whole >= 0.98 * total > 100, (Unwound(found).text, weights.most_common(3))
+
+
+GO = """package main
+import ("fmt"; "time")
+//go:noinline
+func fib(n int) int { if n < 2 { return n }; return fib(n-1) + fib(n-2) }
+//go:noinline
+func work(end time.Time) int { n := 0; for time.Now().Before(end) { n += fib(20) }; return n }
+func main() { fmt.Println(work(time.Now().Add(time.Second))) }
+"""
+
+
+def test_go(profile, tmp_path):
+    """By its frame pointers, as its own runtime walks."""
+    go = needs.go()
+    (tmp_path / "main.go").write_text(GO)
+    subprocess.run([go, "build", "-o", tmp_path / "goprog", tmp_path / "main.go"], check=True,
+                   env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "GO111MODULE": "off",
+                        "GOFLAGS": "-mod=mod"})
+    found = profile("--sample-rate", "999", "--", tmp_path / "goprog")
+    weights = {s: w for s, w in found.weights().items() if "main.fib" in s}
+    whole = sum(w for s, w in weights.items()
+                if plain(s)[0].startswith("runtime.goexit") and "main.main" in s)
+    assert whole >= 0.98 * sum(weights.values()) > 100, Unwound(found).text
+
+
+def test_many_mappings(profile, workload):
+    """More than one block holds."""
+    found = profile("--sample-rate", "999", "--", workload("manymaps"), "--seconds", "2")
+    unwound = Unwound(found)
+    assert unwound.complete >= 0.98 * unwound.cnt > 100, unwound.text
+
+
+def test_memory_is_bounded(profile, spawn, workload):
+    """A budget that not even one program fits into: frame pointers, said."""
+    program = spawn([workload("fixedgraph-nofp"), "--seconds", "4"])
+    for name in ("python3", "perl", "bash"):
+        if shutil.which(name):
+            spawn([name, "-c" if name != "perl" else "-e", "while 1: pass" if name == "python3"
+                   else "1 while 1" if name == "perl" else "while :; do :; done"])
+    found = profile("-a", "--unwind-memory", "1", "--duration", "2s", "--sample-rate", "499")
+    assert program.running()
+    unwound = Unwound(found)
+    assert unwound.cnt > 100
+    assert float(re.search(r"in ([\d.]+) MiB", unwound.text)[1]) <= 1
+
+
+def test_records_are_as_before(profile, workload):
+    """What is finished in user space is a sample like the others."""
+    found = profile("--sample-rate", "4999", "--", workload("churn"), "--exec", "--seconds", "1")
+    assert Unwound(found).finished > 0
+    assert found.summary()[0] == len(found.script)
+    stacks = readers.folded(found.convert("pa2folded").out)
+    assert sum(stacks.values()) == len(found.script)
