@@ -45,8 +45,8 @@ BOOTS = {boot.name: boot for boot in (
 )}
 
 
-def run(boot, tests, timeout=3000):
-    """Boot it and run tests there. @return matrix.Column"""
+def run(boot, tests, out=None, timeout=3600):
+    """Boot it and run tests there; results stay in CACHE/out/OUT. @return matrix.Column"""
     try:
         kernel = kernels.get(boot.suite, boot.arch, CACHE)
         root, build, busybox = "/", BUILD, None
@@ -55,11 +55,13 @@ def run(boot, tests, timeout=3000):
             busybox = root / "bin/busybox"
         path = f"{programs.folder(CACHE, boot.arch, HOST_ARCH)}:{SYSTEM_PATH}"
         done = guest.boot(kernel, [TOP / "tests/vm/inside", TOP, build, *tests],
-                          CACHE / "out" / boot.name, root=root, busybox=busybox,
+                          CACHE / "out" / (out or boot.name), root=root, busybox=busybox,
                           keep=(TOP, BUILD),
                           boot_options=boot.options, kptr=boot.kptr, path=path, timeout=timeout)
     except Missing as why:
         return matrix.Column(boot.name, why=str(why))
+    except RuntimeError as why:
+        sys.exit(f"check.py: {boot.name}: {why}")
     return matrix.Column(boot.name, done)
 
 

@@ -16,6 +16,7 @@ SUITES = {
 }
 # what a guest needs to reach its root: virtio over PCI, and the file system of the host's folders
 MODULES = ("virtio_pci", "virtiofs")
+KEEP = re.compile(r"/(drivers/virtio|fs/fuse|drivers/dax)/")
 
 
 class Kernel:
@@ -28,9 +29,7 @@ class Kernel:
         self.image = next(boot.rglob("vmlinuz*"))
         self._modules = {path.name.split(".ko")[0].replace("-", "_"): path
                          for path in sorted(folder.rglob("*.ko*"))}
-        some = next(iter(self._modules.values()))
-        parts = some.parts
-        self.release = parts[parts.index("modules") + 1]
+        self.release = next(folder.rglob("modules/*")).name
 
     def module(self, name):
         """Bytes of a module, or None where the kernel has it built in (or not at all)."""
@@ -63,6 +62,13 @@ class Kernel:
         return list(ordered.items())
 
 
+def prune(folder):
+    """Drop most of what is never used: a kernel's modules take 100 MB."""
+    for path in folder.rglob("*.ko*"):
+        if not KEEP.search(str(path)):
+            path.unlink()
+
+
 def get(name, arch, cache):
     """Look the kernel up, fetch it unless the cache has it. @return Kernel; raises Missing"""
     suite = Suite(pathlib.Path(cache) / "apt" / f"{name}-{arch}", SUITES[name], arch)
@@ -79,5 +85,6 @@ def get(name, arch, cache):
             shutil.rmtree(old)
         folder.mkdir(parents=True)
         suite.fetch(sorted(wanted), folder)
+        prune(folder)
         (folder / ".complete").touch()
     return Kernel(name, arch, folder)

@@ -56,7 +56,10 @@ def wrapper(path, text):
 
 def build(cache, arch, top):
     """perf-agent, its tools and workloads for arch. @return (root, build folder)"""
-    folder, triplet = root(cache, arch), TRIPLETS[arch]
+    triplet = TRIPLETS.get(arch)
+    if not triplet:
+        raise Missing(f"this machine has no way to build for {arch}")
+    folder = root(cache, arch)
     tools = folder.parent / f"cross-{arch}"
     tools.mkdir(exist_ok=True)
     for name in ("gcc", "g++"):
