@@ -72,6 +72,13 @@ def create_llvm_prof():
     return command("create_llvm_prof", "autofdo")
 
 
+def locked_memory():
+    """What to put before a command that loads BPF programs as an ordinary user: before Linux 5.11
+    maps count as locked memory."""
+    release = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
+    return [] if release >= (5, 11) else [command("prlimit"), "--memlock=unlimited"]
+
+
 def cpus(count):
     """Skip with fewer CPUs than count."""
     have = len(os.sched_getaffinity(0))

@@ -203,7 +203,8 @@ def nobodys(agent, tmp_path_factory):
 
 
 def as_nobody(*argv):
-    return [needs.command("setpriv"), "--reuid=65534", "--regid=65534", "--clear-groups", *argv]
+    return [*needs.locked_memory(), needs.command("setpriv"), "--reuid=65534", "--regid=65534",
+            "--clear-groups", *argv]
 
 
 def test_missing_privileges(nobodys):

@@ -27,14 +27,22 @@ class Column:
 
     def __init__(self, name, run=None, why=None):
         self.name, self.run, self.why = name, run, why
-        self.tests, self.programs, self.release = {}, [], ""
+        self.tests, self.programs, self.release, self.again = {}, [], "", []
         if run:
             self.release = run.text("release").strip()
             self.programs = [line.split() for line in run.text("programs").splitlines()]
             try:
                 self.tests = tests_of(run.text("junit.xml"))
+                if run.text("again.xml"):
+                    self._take_again(tests_of(run.text("again.xml")))
             except xml.etree.ElementTree.ParseError:
                 self.why = f"the tests did not end, see {run.out}"
+
+    def _take_again(self, again):
+        """A test that failed counts by its second run."""
+        self.again = [key for key, result in again.items()
+                      if result[0] == PASSED and self.tests.get(key, again[key])[0] == FAILED]
+        self.tests |= again
 
     def count(self, outcome, file=None):
         return sum(result[0] == outcome and file in (None, key[0])
@@ -103,6 +111,9 @@ def report(columns):
         text = reasons(columns, outcome)
         parts += ["", title, text] if text else []
     for column in columns:
+        if column.again:
+            parts.append(f"{column.name}: passed when run again: " +
+                         ", ".join("::".join(key) for key in column.again))
         if column.why:
             parts.append(f"{column.name}: {'FAILED' if column.run else 'not booted'}: {column.why}")
     return "\n".join(parts)
