@@ -202,7 +202,7 @@ def test_events(profile, workload, event, options):
 def test_one_cpu(profile, spawn, workload, free_cpu):
     needs.cpus(2)
     for cpu in (free_cpu, free_cpu - 1):
-        spawn(["taskset", "-c", str(cpu), workload("fixedgraph"), "--seconds", "6"])
+        spawn(["taskset", "-c", str(cpu), workload("fixedgraph"), "--seconds", "60"])
     found = profile("-a", "--cpu", str(free_cpu), "--duration", "1s", "--sample-rate", "999")
     assert {s.cpu for s in found.script} == {free_cpu}
     assert len(found.script) > 500
@@ -210,8 +210,8 @@ def test_one_cpu(profile, spawn, workload, free_cpu):
 
 @pytest.mark.parametrize("pause", [0, 0.2])
 def test_pid_of_running_process(profile, spawn, workload, pause):
-    target = spawn([workload("fixedgraph"), "--seconds", "6"])
-    other = spawn([workload("syscaller"), "--seconds", "6"])
+    target = spawn([workload("fixedgraph"), "--seconds", "60"])
+    other = spawn([workload("syscaller"), "--seconds", "60"])
     time.sleep(pause)
     found = profile("--pid", str(target.pid), "--duration", "1s", "--sample-rate", "999")
     assert {s.pid for s in found.script} == {target.pid} and other.running()

@@ -221,8 +221,8 @@ CAPS = "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_checkpoint_restore,cap_syslog,cap
 @pytest.mark.parametrize("flags", ["+ep", "+p"])
 def test_ordinary_user_with_file_capabilities(nobodys, workload, spawn, flags):
     run.run([needs.command("setcap", "libcap2-bin"), CAPS + flags, nobodys / "perf-agent"]).ok()
-    program = spawn([workload("fixedgraph"), "--seconds", "5"])
-    spawn([workload("syscaller"), "--seconds", "5"])
+    program = spawn([workload("fixedgraph"), "--seconds", "60"])
+    spawn([workload("syscaller"), "--seconds", "60"])
     out = nobodys / "out.pb.gz"
     result = run.run(as_nobody(nobodys / "perf-agent", "--profile", "-a", "--duration", "1s",
                                "--sample-rate", "999", "--profile-output", out), cwd=nobodys,

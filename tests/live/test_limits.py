@@ -9,9 +9,9 @@ from harness import needs, run
 
 @pytest.mark.parametrize("sleeping", [300, pytest.param(9000, marks=pytest.mark.full)])
 def test_only_active_processes_are_looked_at(agent, spawn, workload, tmp_path, sleeping):
-    sleeper = spawn([workload("sleeper"), "--count", str(sleeping), "--seconds", "60"])
+    sleeper = spawn([workload("sleeper"), "--count", str(sleeping), "--seconds", "200"])
     sleeper.wait_for("ready", timeout=60)
-    forker = spawn([workload("forker"), "--children", "20", "--seconds", "20"])
+    forker = spawn([workload("forker"), "--children", "20", "--seconds", "200"])
     forker.wait_for(" ")
     active = {int(pid) for pid in forker.out.split()} | set(run.children(forker.pid))
     assert len(active) == 20

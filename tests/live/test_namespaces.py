@@ -12,7 +12,7 @@ def in_namespace(flags, script, *argv, **options):
 
 def test_pid_namespace(agent, workload, tmp_path):
     """Process ids in the file are those of the agent's own /proc, and only its processes."""
-    script = ('"$2" --seconds 4 & sleep 0.5; '
+    script = ('"$2" --seconds 60 & sleep 0.5; '
               '"$1" -q --profile --pid $! --duration 1s --sample-rate 499 '
               '--perf-data-output one.data --profile-output one.pb.gz && '
               '"$1" -q --profile -a --duration 1s --sample-rate 499 '

@@ -32,8 +32,8 @@ class Boot:
 
 
 # where tests need kernel symbols, or do what a locked kernel may forbid
-GUARDED = ("tests/live/test_capture.py", "tests/live/test_cli.py", "tests/live/test_failures.py",
-           "tests/live/test_offcpu.py")
+GUARDED = ("tests/live/test_capture.py", "tests/live/test_consumers.py",
+           "tests/live/test_failures.py", "tests/live/test_offcpu.py")
 BOOTS = {boot.name: boot for boot in (
     Boot("bullseye", "bullseye"),
     Boot("bookworm", "bookworm"),
