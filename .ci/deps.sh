@@ -61,7 +61,7 @@ check_packages() {
 	libxml2-utils xmllint           # the flame graph is well-formed
 	chromium chromium               # the flame graph in a browser
 	qemu-system-x86 qemu-system-x86_64 # live tests on an older kernel
-	busybox-static busybox          # its first process
+	busybox-static                  # its first process
 	END
 }
 
@@ -70,7 +70,7 @@ vm_packages() {
 	cat <<-'END'
 	qemu-system-x86 qemu-system-x86_64
 	qemu-system-arm qemu-system-aarch64
-	busybox-static busybox          # the guests' first process
+	busybox-static                  # the guests' first process
 	gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
 	g++-aarch64-linux-gnu aarch64-linux-gnu-g++
 	END

@@ -12,6 +12,7 @@ import subprocess
 import time
 
 LISTS_FRESH_S = 24 * 3600
+OS_RELEASE = pathlib.Path("/etc/os-release")
 KEYRING = pathlib.Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -38,17 +39,16 @@ def mirrors():
     """Sites of the main archive and of security updates in the machine's apt configuration."""
     text = command(["apt-get", "indextargets", "--format", "$(SITE) $(ORIGIN) $(RELEASE)",
                     "Created-By: Packages"])
-    main = security = None
-    for line in text.splitlines():
-        site, origin, release = (line.split() + ["", ""])[:3]
-        if origin == "Debian" and "backports" not in release:
-            if "security" in release:
-                security = security or site
-            else:
-                main = main or site
-    if not main:
-        raise Missing("apt has no Debian mirror, or no lists yet (apt-get update)")
-    return main, security
+    sites = [line.split()[::2] for line in text.splitlines() if line.split()[1:2] == ["Debian"]]
+    if not sites:  # no lists yet
+        text = command(["apt-get", "update", "--print-uris"])
+        sites = re.findall(r"'(\S+)/dists/([^'/]+)(?:/updates)?/InRelease'", text)
+    codename = re.search(r'^VERSION_CODENAME="?(\w+)', OS_RELEASE.read_text(), re.M)
+    name = codename.group(1) if codename else "stable"
+    by_suite = {suite: site for site, suite in reversed(sites)}
+    if name not in by_suite:
+        raise Missing("apt is not configured for a Debian mirror")
+    return by_suite[name], by_suite.get(f"{name}-security")
 
 
 def unpack(deb, into):
@@ -91,6 +91,7 @@ APT::Install-Recommends "false";
 Acquire::Languages "none";
 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 Acquire::Retries "2";
+Acquire::http::Timeout "30";
 ''')
 
     def apt(self, tool, *words):

@@ -11,6 +11,7 @@ import pathlib
 import shlex
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import time
@@ -23,6 +24,7 @@ MACHINES = {
     "arm64": ("qemu-system-aarch64", "virt", "ttyAMA0"),
 }
 MEMORY = "2G"
+PT_INTERP = 3
 
 
 def find(name, *others):
@@ -42,6 +44,16 @@ def cpio(entries):
         out += b"\0" * (-len(out) % 4) + data
         out += b"\0" * (-len(out) % 4)
     return bytes(out)
+
+
+def static_busybox():
+    path = pathlib.Path(find("busybox"))
+    elf = path.read_bytes()
+    table, = struct.unpack_from("<Q", elf, 32)
+    size, count = struct.unpack_from("<HH", elf, 54)
+    if any(elf[at] == PT_INTERP for at in range(table, table + size * count, size)):
+        raise Missing(f"{path} is not static (package busybox-static)")
+    return path
 
 
 def initramfs(kernel, busybox, settings):
@@ -129,7 +141,7 @@ def boot(kernel, command, out, *, root="/", keep=(), busybox=None, boot_options=
     with contextlib.ExitStack() as stack:
         work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pa-vm-")))
         initrd = work / "initrd"
-        initrd.write_bytes(initramfs(kernel, busybox or find("busybox"), settings))
+        initrd.write_bytes(initramfs(kernel, busybox or static_busybox(), settings))
         console = stack.enter_context(open(out / "console", "wb"))
         sockets = {tag: work / tag for tag in folders}
         for tag, folder in folders.items():

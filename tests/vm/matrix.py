@@ -4,6 +4,7 @@ import collections
 import re
 import xml.etree.ElementTree
 
+INSTRUCTIONS_MAX = 500_000  # half of what the verifier goes through
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 
@@ -49,7 +50,9 @@ class Column:
                    for key, result in self.tests.items())
 
     def bad_programs(self):
-        return [p for p in self.programs if p[2:3] != ["ok"]]
+        """BPF programs that were refused, or nearly so."""
+        return [p for p in self.programs
+                if p[2:3] != ["ok"] or max(map(int, p[3:5])) > INSTRUCTIONS_MAX]
 
     def failed(self):
         """Did it boot, but not come through?"""
@@ -72,8 +75,8 @@ def programs_table(columns):
         row = ["%s %s" % name]
         for column in columns:
             mine = [p for p in column.programs if (p[0], p[1]) == name]
-            row.append("-" if not mine else "/".join(mine[0][3:]) if mine[0][2] == "ok"
-                       else "FAILED " + " ".join(mine[0][3:]))
+            cell = "/".join(mine[0][3:]) if mine else "-"
+            row.append(f"FAILED {cell}" if mine and mine[0] in column.bad_programs() else cell)
         rows.append(row)
     return table(rows)
 
@@ -95,7 +98,7 @@ def tests_table(columns):
 
 def reasons(columns, outcome):
     """Why tests failed or were skipped, with the boots and the number of tests of each reason."""
-    found = collections.defaultdict(lambda: collections.Counter())
+    found = collections.defaultdict(collections.Counter)
     for column in columns:
         for (file, test), (result, why) in column.tests.items():
             if result == outcome:
@@ -111,6 +114,8 @@ def report(columns):
         text = reasons(columns, outcome)
         parts += ["", title, text] if text else []
     for column in columns:
+        if column.bad_programs():
+            parts += ["", f"{column.name}:", column.run.text("programs.err").strip()]
         if column.again:
             parts.append(f"{column.name}: passed when run again: " +
                          ", ".join("::".join(key) for key in column.again))
