@@ -13,7 +13,7 @@
 #include "unwind.h"
 
 /* For each CPU and tenth of a second; more would cost more than they are worth. */
-const volatile __u32 misses_max = 40;
+const volatile __u32 misses_max = 100;
 const volatile __u32 miss_stack_bytes = 32768; /* at most so many; a multiple of 8 */
 
 #define PA_MISS_PERIOD_NS 100000000

@@ -42,7 +42,8 @@ struct process {
 	struct pa_process_blocks blocks;
 	uint32_t *images; /* each once for each of its mappings */
 	size_t image_cnt, image_cap;
-	bool waits; /* for tables of some */
+	bool waits;	  /* for tables of some */
+	uint64_t read_ns; /* what was mapped by then is known */
 	UT_hash_handle hh;
 };
 
@@ -105,6 +106,14 @@ int pa_unwinder__new(const struct pa_unwinder_opts *opts, struct pa_unwinder **o
 	return err;
 }
 
+static uint64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+}
+
 int pa_unwinder__start_thread(struct pa_unwinder *u)
 {
 	int err = pa_packer__new(u->opts.cache_dir, &u->packer);
@@ -154,6 +163,18 @@ void pa_unwinder__free(struct pa_unwinder *u)
 	free(u);
 }
 
+static void withdraw(struct pa_unwinder *u, uint32_t pid)
+{
+	struct process *p;
+
+	bpf_map_delete_elem(u->opts.maps.procs_fd, &pid);
+	HASH_FIND(hh, u->processes, &pid, sizeof(pid), p);
+	if (!p)
+		return;
+	HASH_DEL(u->processes, p);
+	free_process(u, p);
+}
+
 static int make_due(struct pa_unwinder *u, uint32_t pid)
 {
 	for (size_t i = 0; i < u->due_cnt; i++)
@@ -171,7 +192,7 @@ static int note_mapping(struct pa_unwinder *u, const struct pd_mmap *m)
 	const struct process *p;
 
 	HASH_FIND(hh, u->processes, &m->pid, sizeof(m->pid), p);
-	if (!p)
+	if (!p || m->id.time < p->read_ns)
 		return 0;
 	if (make_due(u, m->pid))
 		return -ENOMEM;
@@ -272,6 +293,7 @@ int pa_unwinder__record(struct pa_unwinder *u, const struct perf_event_header *h
 {
 	struct pd_comm comm;
 	struct pd_task task;
+	struct process *p;
 
 	switch (hdr->type) {
 	case PERF_RECORD_MMAP2:
@@ -279,6 +301,9 @@ int pa_unwinder__record(struct pa_unwinder *u, const struct perf_event_header *h
 	case PERF_RECORD_COMM:
 		if (pd_comm__parse(u->opts.events, hdr, &comm) || !comm.exec)
 			return 0;
+		HASH_FIND(hh, u->processes, &comm.pid, sizeof(comm.pid), p);
+		if (p && p->read_ns < comm.id.time)
+			withdraw(u, comm.pid);
 		return pa_procs__set_comm(&u->procs, comm.pid, comm.tid, "", true, comm.id.time);
 	case PERF_RECORD_FORK:
 		if (pd_task__parse(u->opts.events, hdr, &task) || task.pid == task.ppid)
@@ -357,6 +382,7 @@ static int publish_once(struct pa_unwinder *u, struct process *p)
 	uint32_t mapped = seq->mapped;
 	int err;
 
+	p->read_ns = now();
 	__sync_synchronize(); /* before /proc is read */
 	u->list.cnt = 0;
 	u->reading = p;
@@ -371,18 +397,6 @@ static int publish_once(struct pa_unwinder *u, struct process *p)
 	if (!err && (seq->mapped != mapped || seq->stale != proc.seq))
 		err = -EAGAIN;
 	return err ? err : tell(u, p->pid, &proc, true);
-}
-
-static void withdraw(struct pa_unwinder *u, uint32_t pid)
-{
-	struct process *p;
-
-	bpf_map_delete_elem(u->opts.maps.procs_fd, &pid);
-	HASH_FIND(hh, u->processes, &pid, sizeof(pid), p);
-	if (!p)
-		return;
-	HASH_DEL(u->processes, p);
-	free_process(u, p);
 }
 
 int pa_unwinder__publish(struct pa_unwinder *u, pid_t pid)
@@ -509,14 +523,6 @@ int pa_unwinder__finish(struct pa_unwinder *u, const struct pa_miss_record *miss
 	u->stats.finished_cnt++;
 	u->stats.complete_cnt += u->chain.end == PA_UNWIND_COMPLETE;
 	return append_sample(u, miss, out);
-}
-
-static uint64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
 }
 
 /* Those that waited for one of the tables are read again: seldom in vain. */
