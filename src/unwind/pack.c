@@ -333,25 +333,27 @@ static int decode(struct builder *b, const struct pa_cfi_section *s, const struc
 /* Mark the rows of an entry at which a frame pointer's frame may be missing. */
 static void mark_losses(struct builder *b)
 {
-	const struct pa_unwind_rule *rules = b->p->rules;
+	const struct pa_unwind_rule *rules = b->p->rules, *next = NULL;
+	uint32_t id_behind = LOSES_FP; /* of the rows that follow, and are one */
 	bool has_frame = false, has_loss = false;
 	struct row_array *e = &b->entry;
 
 	for (size_t i = 0; i < e->cnt; i++)
 		if (!(e->v[i].rule & LOSES_FP) && rules[e->v[i].rule].cfa == PA_CFA_PLT)
 			return; /* nothing returns to a linker's entries */
-	for (size_t i = 0; i < e->cnt; i++) {
-		const struct pa_unwind_rule *next = NULL;
-		uint32_t id = e->v[i].rule;
+	for (size_t i = e->cnt; i > 0; i--) {
+		uint32_t id = e->v[i - 1].rule;
 
+		if (id != id_behind) {
+			next = id_behind & LOSES_FP ? NULL : &rules[id_behind];
+			id_behind = id;
+		}
 		if (id & LOSES_FP)
 			continue;
-		if (i + 1 < e->cnt && !(e->v[i + 1].rule & LOSES_FP))
-			next = &rules[e->v[i + 1].rule];
 		has_frame |= pa_pack_rule__is_frame(&rules[id]);
 		if (pa_pack_rule__keeps_fp(&rules[id], next, b->p->machine))
 			continue;
-		e->v[i].rule |= LOSES_FP;
+		e->v[i - 1].rule |= LOSES_FP;
 		has_loss = true;
 	}
 	b->frame_cnt += has_frame;

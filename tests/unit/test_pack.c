@@ -693,6 +693,10 @@ TEST(frame_pointers_x86)
 		    24, DW_CFA_advance_loc | 10, DW_CFA_def_cfa_expression, 11, DW_OP_breg7, 8,
 		    DW_OP_breg16, 0, DW_OP_lit15, DW_OP_and, DW_OP_lit11, DW_OP_ge, DW_OP_lit3,
 		    DW_OP_shl, DW_OP_plus));
+	/* two rows between push and mov that are one to the frame */
+	CHECK(KEEPS(20, DW_CFA_advance_loc | 1, DW_CFA_def_cfa_offset, 16, DW_CFA_offset | 6, 2,
+		    DW_CFA_advance_loc | 1, DW_CFA_undefined, 3, DW_CFA_advance_loc | 3,
+		    DW_CFA_def_cfa_register, 6));
 	/* rbp is pushed, but is no frame pointer then */
 	CHECK(!KEEPS(20, DW_CFA_advance_loc | 1, DW_CFA_def_cfa_offset, 16, DW_CFA_offset | 6, 2));
 	CHECK(!KEEPS(20, DW_CFA_advance_loc | 1, DW_CFA_def_cfa_offset, 16, DW_CFA_offset | 6, 2,
