@@ -265,11 +265,17 @@ static void check_readelf(struct check *c)
 
 static void print(const struct check *c)
 {
+	size_t keeps_cnt = 0, used_cnt = 0;
+
+	for (size_t i = 0; i < c->p->page_cnt; i++) {
+		used_cnt += c->p->pages[i].cnt > 0;
+		keeps_cnt += c->p->pages[i].cnt && c->p->pages[i].keeps_fp;
+	}
 	printf("%s: rows %llu outside %llu packed %zu addresses %llu readelf %llu empty %llu "
-	       "bad %llu dropped %llu complex %llu",
+	       "bad %llu dropped %llu pages %zu keeping frame pointers %zu complex %llu",
 	       c->path, c->row_cnt, c->outside_cnt, c->p->row_cnt, c->address_cnt, c->readelf_cnt,
 	       c->empty_cnt, (unsigned long long)c->p->bad_entry_cnt,
-	       (unsigned long long)c->p->dropped_page_cnt,
+	       (unsigned long long)c->p->dropped_page_cnt, used_cnt, keeps_cnt,
 	       (unsigned long long)c->p->complex_row_cnt);
 	for (int i = 0; i < CAUSES; i++)
 		if (c->causes[i])

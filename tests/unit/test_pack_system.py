@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Packed tables of ELF files in the system's folders, against their CFI and readelf -wF."""
+"""Packed tables of ELF files in the system's folders, against their CFI and readelf -wF; of programs with and without frame
+pointers, which of their pages keep them."""
 import glob
 import os
 import re
@@ -56,6 +57,15 @@ def test_some(build):
              (i % SHORT_EVERY == 0 and os.path.getsize(p) < SHORT_MAX_BYTES)]
     files, rows, readelf_rows = check(build, once(paths))
     assert files > 5 and rows > 10000 and readelf_rows > 10000
+
+
+@pytest.mark.parametrize("name, keeps", [("fixedgraph", True), ("fixedgraph-nofp", False)])
+def test_frame_pointers(build, workload, name, keeps):
+    done = subprocess.run([build / "tests/tools/packcheck", workload(name)], capture_output=True,
+                          text=True, check=True)
+    row = re.search(r" pages (\d+) keeping frame pointers (\d+) ", done.stdout)
+    assert int(row[1]) > 0
+    assert int(row[2]) == (int(row[1]) if keeps else 0)
 
 
 @pytest.mark.full
