@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Packed tables of ELF files in the system's folders, against their CFI and readelf -wF; of programs with and without frame
-pointers, which of their pages keep them."""
+"""Packed tables of ELF files in the system's folders, against their CFI and readelf -wF; of
+programs with and without frame pointers, which of their pages keep them."""
 import glob
 import os
 import re
