@@ -18,7 +18,7 @@ TOO_SLOW = {
         "test_profile_of_the_capture_and_of_its_file_are_the_same": INLINED,
         "test_nothing_is_lost_when_all_cpus_are_busy": RARE, "test_one_cpu": RARE,
         "test_events": RARE},
-    "test_consumers.py": {"test_go_pprof_difference": RARE},
+    "test_consumers.py": {"test_perf": START, "test_go_pprof_difference": RARE},
     "test_enrolment.py": {
         "test_command_is_followed_and_nobody_else": START, "test_deleted_binary": START,
         "test_dlopen": LATE, "test_exec": RARE, "test_exit_during_capture": LATE,

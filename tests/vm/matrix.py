@@ -37,7 +37,8 @@ class Column:
                 if run.text("again.xml"):
                     self._take_again(tests_of(run.text("again.xml")))
             except xml.etree.ElementTree.ParseError:
-                self.why = f"the tests did not end, see {run.out}"
+                panic = re.search(r"Kernel panic.*|ended after.*", run.text("console"))
+                self.why = f"{panic[0] if panic else 'the tests did not end'}, see {run.out}"
 
     def _take_again(self, again):
         """A test that failed counts by its second run."""
