@@ -2,7 +2,7 @@
 #
 # Included by GNUmakefile: the live tests on other kernels. VM=BOOT... for some (see check.py).
 .PHONY: check-vm vm-build
-check-vm: deps
+check-vm: deps deps-check
 	$(Q).ci/deps.sh vm
 	$(call rerun,WERROR=1 tests-build)
 	$(Q)PA_BUILD=$(abspath $(B)) PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 tests/vm/check.py $(VM)
