@@ -289,8 +289,9 @@ static void prepend_dir(struct pa_dwarf *d, const struct pa_dwarf_lines *t, uint
 	prepend(p, name, bytes, true);
 }
 
-/* The directory of the compiler, which the unit of the image knows for a split one. */
-static void prepend_comp_dir(struct pa_dwarf *d, struct pa_dwarf_unit *u, struct path *p)
+/* The directory of the compiler, which the unit of the image knows for a split one.
+ * @return false: it doesn't */
+static bool prepend_comp_dir(struct pa_dwarf *d, struct pa_dwarf_unit *u, struct path *p)
 {
 	const struct pa_dwarf_root *r;
 	const char *dir;
@@ -298,16 +299,17 @@ static void prepend_comp_dir(struct pa_dwarf *d, struct pa_dwarf_unit *u, struct
 	int err;
 
 	if (is_absolute(p))
-		return;
+		return true;
 	r = pa_dwarf_unit__root(d, u, &err);
 	if (r && !r->comp_dir.kind && r->skeleton) {
 		u = r->skeleton;
 		r = pa_dwarf_unit__root(d, u, &err);
 	}
 	if (!r)
-		return;
+		return false;
 	dir = pa_dwarf_value__string(d, u, &r->comp_dir, &bytes);
 	prepend(p, dir, bytes, true);
+	return dir && *dir;
 }
 
 static void make_path(struct pa_dwarf *d, const struct pa_dwarf_lines *t,
@@ -324,9 +326,8 @@ static void make_path(struct pa_dwarf *d, const struct pa_dwarf_lines *t,
 	if (!p->text[p->at])
 		return;
 	prepend_dir(d, t, n->dir, p);
-	if (n->dir)
+	if (!prepend_comp_dir(d, t->unit, p) && n->dir) /* the same, as the table has it */
 		prepend_dir(d, t, 0, p);
-	prepend_comp_dir(d, t->unit, p);
 }
 
 int pa_dwarf_lines__file(struct pa_dwarf *d, struct pa_dwarf_lines *t, uint64_t number,
