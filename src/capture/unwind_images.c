@@ -68,7 +68,7 @@ static int pack_vdso(struct pa_unwind_image *image, struct pa_pack **out)
 	if (!err)
 		err = pa_cfi__open_mem(mem, bytes, &cfi);
 	if (!err)
-		err = pa_pack__build(cfi, out);
+		err = pa_pack__build_vdso(cfi, out);
 	pa_cfi__free(cfi);
 	return err;
 }

@@ -87,12 +87,12 @@ func outer(n int) (sum int) {
 }
 
 func inner(i int) int {
-	return i*i ^ i>>3
+	return i*i%(i|7)%(i|3) ^ i
 }
 
 func main() {
 	sum := 0
-	for i := 0; i < 300; i++ {
+	for i := 0; i < 40; i++ {
 		sum += outer(1000000)
 	}
 	fmt.Println(sum)

@@ -120,6 +120,7 @@ def test_what_is_printed(profile, workload):
     assert re.fullmatch(r"Collecting data until \S+ ends \(Ctrl\+C to stop early\)\.\.\.\n"
                         r"Collection duration completed\n"
                         r"\d+ samples, 0 lost, \d+ distinct stacks, 1 processes\n"
+                        r"\d+ user stacks, [\d.]+% complete \(.*\); .*\n"
                         r"Exiting program.\n", found.result.out)
     assert "system-wide" in profile("-a", "--duration", "100ms").result.err
     quiet = profile("-q", "-a", "--duration", "200ms").result
