@@ -45,25 +45,35 @@ int unwind_exec(__u64 *ctx)
 	return 0;
 }
 
-/** Does a new mapping contradict what the process's block says? One of anonymous memory over one
- *  that is walked by frame pointers does not: JIT compilers change protections all the time. */
+/* Mappings that an anonymous one may lie over without being looked at by user space. */
+#define PA_OLD_MAX 8
+
+/** Does a new mapping contradict what the process's block says? One of anonymous memory over some
+ *  that are walked by frame pointers does not: JIT compilers change protections all the time. */
 static __always_inline bool pa_is_news(const struct pa_unwind_proc *proc, __u64 start, __u64 end,
 				       bool is_anonymous)
 {
 	const struct pa_mapping_block *b = pa_block(proc->block);
-	__u32 at;
+	__u64 at;
 
 	if (b && proc->is_directory)
 		b = pa_block(b->map[pa_search_starts(b, end - 1)].index_block);
 	if (!b)
 		return false;
 	at = pa_search_starts(b, end - 1);
-	if (b->start[at] >= end || b->map[at].end <= start)
+	if (b->start[at] >= end)
 		return false;
-	if (!is_anonymous || b->map[at].kind != PA_MAPPING_FP)
-		return true;
-	return at ? b->map[pa_bound(at - 1, PA_BLOCK_MAPPINGS - 1)].end > start
-		  : proc->is_directory;
+	for (__u64 i = 0; i < PA_OLD_MAX; i++) {
+		const struct pa_mapping *old = &b->map[pa_bound(at - i, PA_BLOCK_MAPPINGS - 1)];
+
+		if (old->end <= start)
+			return false;
+		if (!is_anonymous || old->kind != PA_MAPPING_FP)
+			return true;
+		if (at == i)
+			return proc->is_directory; /* the block before this one may have more */
+	}
+	return true;
 }
 
 static __always_inline void pa_mapped(__u64 start, __u64 end, bool is_anonymous)

@@ -194,8 +194,9 @@ static __always_inline struct scratch *pa_scratch(__u32 cpu)
 	return bpf_map_lookup_elem(&scratch, &cpu);
 }
 
-/** Find the mapping of unwind.pc - unwind.back.
- *  @return 0, else PA_WALK_TRUNCATED or that user space is to finish the walk */
+/** Find the mapping of unwind.pc - unwind.back. What no code lies at is no return address, if
+ *  frame pointers were a guess: it is taken back.
+ *  @return 0, or how the walk ends */
 __noinline int pa_unwind_mapping(__u32 cpu)
 {
 	struct scratch *s = pa_scratch(cpu);
@@ -216,13 +217,15 @@ __noinline int pa_unwind_mapping(__u32 cpu)
 		b = pa_block(b->map[at].index_block);
 	}
 	if (!b)
-		return PA_WALK_TRUNCATED;
+		return PA_WALK_MISS + PA_MISS_PROCESS;
 	at = pa_search_starts(b, pc);
 	m = &b->map[at];
 	start = b->start[at];
-	if (pc < start || pc >= m->end) /* of a guess, more likely no code at all */
-		return u->is_guess ? PA_WALK_TRUNCATED : PA_WALK_MISS + PA_MISS_MAPPING;
-	if (m->kind == PA_MAPPING_ABSENT)
+	if ((pc < start || pc >= m->end) && u->is_guess) {
+		s->walk.n--;
+		return PA_WALK_TRUNCATED;
+	}
+	if (pc < start || pc >= m->end || m->kind == PA_MAPPING_ABSENT)
 		return PA_WALK_MISS + PA_MISS_MAPPING;
 	u->map_start = start;
 	u->map_bytes = m->end - start;
@@ -588,8 +591,6 @@ __noinline int pa_unwind_step(__u32 cpu)
 	if (found->tag != tag) {
 		int end = pa_unwind_find(cpu);
 
-		if (end == PA_WALK_TRUNCATED)
-			s->walk.n--; /* what no code lies at is no return address */
 		if (end)
 			return end;
 	}

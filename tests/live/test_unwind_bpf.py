@@ -142,3 +142,34 @@ def test_compiler(check, tmp_path):
     plain = source.with_suffix(".ii")
     subprocess.run(["g++", "-E", "-o", plain, source], check=True)
     check([program, "-quiet", "-O2", plain, "-o", "/dev/null"]).check()
+
+
+@pytest.mark.parametrize("most, is_capped", [(1000, False), (2, True)])
+def test_left_to_user_space(check, workload, most, is_capped):
+    """Of a process without tables come registers and stack, as many as the cap allows."""
+    counts = check([workload("hardstacks-nofp"), "--seconds", "60"], "-m", most)
+    assert counts["left"] == counts["finished"] == counts["left_identical"], counts.text
+    assert counts["end_no_process"] == counts["samples"] > 20, counts.text
+    assert counts["bpf_no_process"] == counts["bpf_fired"], counts.text
+    assert counts["bpf_missed"] + counts["bpf_capped"] == counts["bpf_fired"], counts.text
+    assert (counts["bpf_capped"] > 0) == is_capped, counts.text
+
+
+def hooks(build):
+    """Lines of hookcheck: what -> whether it is ok; None: the hook can't be had here."""
+    result = run.run([build / "tests" / "tools" / "hookcheck"])
+    found = re.findall(r"^(ok|not ok|skip) ([\w-]+):", result.out, re.M)
+    assert len(found) >= 3, str(result)
+    return {what: {"ok": True, "not ok": False, "skip": None}[how] for how, what in found}
+
+
+def test_process_hooks(build):
+    found = hooks(build)
+    assert found["fork"] and found["exec"]
+
+
+def test_mapping_hooks(build):
+    found = hooks(build)
+    if found.get("mmap", True) is None:
+        pytest.skip("this kernel lets no program attach to functions (fentry)")
+    assert all(found.values()), found
