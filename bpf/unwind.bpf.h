@@ -612,41 +612,42 @@ __noinline int pa_unwind_step(__u32 cpu)
 	return pa_unwind_apply(s, cpu, &found->rule);
 }
 
-/* The kinds of a rule as one number: bytes in the order of struct pa_unwind_rule */
-#define PA_KINDS(cfa, fp) ((cfa) | (fp) << 8)
+/** 1 if 8 bytes at an offset are not in the window, else 0. */
+static __always_inline __u64 pa_outside(const struct pa_walk *w, __u64 at)
+{
+	return (at | (w->last + 8 - at)) >> 63;
+}
 
-/** What pa_unwind_step does, of what most frames are: a rule that is in the cache, and of the
- *  common kinds, and memory that is in the window. Without a call it takes half the time.
+/** What pa_unwind_step does, of what most frames are: a rule that is in the cache, from the stack
+ *  or frame pointer, and memory that is in the window. There is but one branch, at the end, since
+ *  the verifier looks at this for each round of the loop.
  *  @return false: it's not such a frame */
 static __always_inline bool pa_unwind_fast(struct scratch *s)
 {
 	struct pa_unwind *u = &s->unwind;
 	struct pa_walk *w = &s->walk;
-	__u64 tag = pa_cache_tag(u), cfa = u->sp, at, pc;
+	__u64 tag = pa_cache_tag(u), bad, cfa, at, pc, fp = u->fp;
 	const struct pa_cached *found = pa_cached_at(s, tag);
-	__u32 kinds = *(__u32 *)&found->rule;
+	/* the kinds as one number: bytes in the order of struct pa_unwind_rule */
+	__u64 kinds = *(__u32 *)&found->rule, by_fp, saves_fp = kinds >> 8 & PA_FP_AT_CFA;
 
-	if (found->tag != tag)
-		return false;
-	if ((kinds & ~PA_KINDS(0, PA_FP_AT_CFA)) == PA_CFA_FP && u->fp_ok)
-		cfa = u->fp;
-	else if ((kinds & ~PA_KINDS(0, PA_FP_AT_CFA)) != PA_CFA_SP)
-		return false;
-	cfa += found->rule.cfa_off;
+	by_fp = (kinds & ~(PA_FP_AT_CFA << 8)) - PA_CFA_SP;
+	bad = (found->tag ^ tag) | (by_fp & ~1ULL) | (by_fp & (u->fp_ok ^ 1));
+	cfa = (u->sp ^ ((u->sp ^ fp) & -(by_fp & 1))) + found->rule.cfa_off;
+	bad |= (cfa - u->sp - u->back) >> 63;
 	at = cfa + found->rule.ra_off - w->base;
-	if (cfa < u->sp + u->back || at > w->last + 8)
-		return false;
+	bad |= pa_outside(w, at);
 	pc = PA_STRIP(*(__u64 *)(w->bytes + pa_bound(at, PA_WINDOW - 1)));
+	bad |= (pc - 1) >> PA_USER_BITS | (PA_CHAIN_SLOTS - 2 - w->n) >> 63;
 	at = cfa + found->rule.fp_off - w->base;
-	if (!pc || pc >> PA_USER_BITS || w->n >= PA_CHAIN_SLOTS - 1)
+	bad |= pa_outside(w, at) & saves_fp;
+	fp ^= (fp ^ *(__u64 *)(w->bytes + pa_bound(at, PA_WINDOW - 1))) & -saves_fp;
+	asm volatile("" : "+r"(bad));
+	if (bad)
 		return false;
-	if (kinds & PA_KINDS(0, PA_FP_AT_CFA)) {
-		if (at > w->last + 8)
-			return false;
-		u->fp = *(__u64 *)(w->bytes + pa_bound(at, PA_WINDOW - 1));
-		u->fp_ok = 1;
-	}
 	u->sp = cfa;
+	u->fp = fp;
+	u->fp_ok |= saves_fp;
 	u->pc = pc;
 	u->back = 1;
 	u->lr_ok = u->is_guess = 0;
@@ -655,6 +656,7 @@ static __always_inline bool pa_unwind_fast(struct scratch *s)
 	w->n++;
 	return true;
 }
+_Static_assert(PA_CFA_SP == 1 && PA_CFA_FP == 2 && PA_FP_AT_CFA == 1, "masks are made of these");
 
 /** Walk from unwind's frame on, into rec.ips[walk.n ...]. @return enum pa_walk_end */
 __noinline int pa_unwind_walk(__u32 cpu)
