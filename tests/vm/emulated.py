@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A pytest plugin for guests: tells failures for slowness from others, stores which tests failed, and
-runs only those that a file names."""
+"""A pytest plugin for guests: tells failures for slowness from others, stores the results in the
+file PA_RESULTS, and runs only the tests that failed in an earlier such file, PA_FAILED_IN."""
+import json
 import os
-import pathlib
 
 import pytest
 
@@ -35,8 +35,10 @@ TOO_SLOW = {
 
 
 def pytest_collection_modifyitems(config, items):
-    if os.environ.get("PA_ONLY"):
-        only = set(pathlib.Path(os.environ["PA_ONLY"]).read_text(encoding="utf-8").splitlines())
+    if os.environ.get("PA_FAILED_IN"):
+        with open(os.environ["PA_FAILED_IN"], encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]
+        only = {line["test"] for line in lines if line["outcome"] == "failed"}
         config.hook.pytest_deselected(items=[i for i in items if i.nodeid not in only])
         items[:] = [i for i in items if i.nodeid in only]
     for item in items:
@@ -45,14 +47,21 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.xfail(reason=f"emulation: {why}"))
 
 
-failed = []
+def reason(report):
+    """Why, in one line."""
+    if hasattr(report, "wasxfail"):
+        return report.wasxfail.removeprefix("reason: ")
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return crash.message if crash else str(report.longrepr)
 
 
 def pytest_runtest_logreport(report):
-    if report.failed and report.nodeid not in failed:
-        failed.append(report.nodeid)
-
-
-def pytest_sessionfinish():
-    with open("/run/vm/failed", "w", encoding="utf-8") as file:
-        file.write("".join(f"{name}\n" for name in failed))
+    """A line for each result, written at once: the guest may not live to the end."""
+    if report.when != "call" and report.passed:
+        return
+    line = {"test": report.nodeid, "outcome": report.outcome,
+            "why": "" if report.passed else reason(report).strip().split("\n")[0]}
+    with open(os.environ["PA_RESULTS"], "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")

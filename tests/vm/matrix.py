@@ -1,25 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the boots had to say: results of tests by kernel, BPF programs, reasons."""
 import collections
+import json
+import pathlib
 import re
-import xml.etree.ElementTree
 
 INSTRUCTIONS_MAX = 500_000  # half of what the verifier goes through
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 
 def tests_of(text):
-    """Results of a pytest run: {(file, test): (outcome, reason)}."""
+    """Results of a run, a line of JSON each: {(file, test): (outcome, reason)}."""
     found = {}
-    for case in xml.etree.ElementTree.fromstring(text).iter("testcase"):
-        key = case.get("classname").rpartition(".")[2], case.get("name")
-        outcome, why = PASSED, ""
-        for child in case:
-            if child.tag in ("failure", "error"):
-                outcome, why = FAILED, child.get("message") or ""
-            elif child.tag == "skipped":
-                outcome, why = SKIPPED, child.get("message") or ""
-        found[key] = (outcome, why.strip().split("\n")[0])
+    for line in text.splitlines():
+        result = json.loads(line)
+        path, _, test = result["test"].partition("::")
+        key = pathlib.PurePath(path).stem, test
+        if found.get(key, ("",))[0] != FAILED:  # a test may fail at its end, having passed
+            found[key] = result["outcome"], result["why"]
     return found
 
 
@@ -32,11 +30,9 @@ class Column:
         if run:
             self.release = run.text("release").strip()
             self.programs = [line.split() for line in run.text("programs").splitlines()]
-            try:
-                self.tests = tests_of(run.text("junit.xml"))
-                if run.text("again.xml"):
-                    self._take_again(tests_of(run.text("again.xml")))
-            except xml.etree.ElementTree.ParseError:
+            self.tests = tests_of(run.text("results"))
+            self._take_again(tests_of(run.text("results-again")))
+            if run.status is None:
                 panic = re.search(r"Kernel panic.*|ended after.*", run.text("console"))
                 self.why = f"{panic[0] if panic else 'the tests did not end'}, see {run.out}"
 

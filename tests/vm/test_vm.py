@@ -28,15 +28,15 @@ def test_oldest_kernel():
     assert found.count(matrix.PASSED) >= 2
 
 
-JUNIT = """<testsuites><testsuite>
-<testcase classname="tests.live.test_a" name="test_good"/>
-<testcase classname="tests.live.test_a" name="test_bad"><failure message="no&#10;more"/></testcase>
-<testcase classname="tests.live.test_b" name="test_not"><skipped message="why"/></testcase>
-</testsuite></testsuites>"""
+RESULTS = """{"test": "tests/live/test_a.py::test_good", "outcome": "passed", "why": ""}
+{"test": "tests/live/test_a.py::test_bad[x]", "outcome": "failed", "why": "no"}
+{"test": "tests/live/test_b.py::test_not", "outcome": "skipped", "why": "why"}
+"""
+GOOD = RESULTS.replace("failed", "passed")
 
 
 def column(out, **files):
-    files = {"junit.xml": JUNIT, "status": "0", "release": "1.2", **files}
+    files = {"results": RESULTS, "status": "0", "release": "1.2", **files}
     for name, text in files.items():
         (out / name).write_text(text)
     return matrix.Column("one", guest.Run(out, 3))
@@ -46,26 +46,24 @@ def test_report(tmp_path):
     found = column(tmp_path, status="1", programs="x.o prog ok 10 20\n")
     assert found.failed()
     text = matrix.report([found, matrix.Column("two", why="no mirror")])
-    for part in ("1+0, 1", "0+1", "10/20", "test_a::test_bad: no: one 1", "why: one 1",
+    for part in ("1+0, 1", "0+1", "10/20", "test_a::test_bad[x]: no: one 1", "why: one 1",
                  "two: not booted: no mirror"):
         assert part in text, text
 
 
 def test_second_run_counts(tmp_path):
-    again = JUNIT.replace('<failure message="no&#10;more"/>', "")
-    found = column(tmp_path, programs="x.o prog ok 10 20\n", **{"again.xml": again})
+    found = column(tmp_path, programs="x.o prog ok 10 20\n", **{"results-again": GOOD})
     assert not found.failed() and found.count(matrix.PASSED) == 2
-    assert "passed when run again: test_a::test_bad" in matrix.report([found])
+    assert "passed when run again: test_a::test_bad[x]" in matrix.report([found])
 
 
 @pytest.mark.parametrize("programs", ["", "x.o prog failed 22\n", "x.o prog ok 10 600000\n"])
 def test_refused_program_is_a_failure(tmp_path, programs):
-    good = JUNIT.replace('<failure message="no&#10;more"/>', "")
-    assert column(tmp_path, programs=programs, **{"junit.xml": good}).failed()
+    assert column(tmp_path, programs=programs, results=GOOD).failed()
 
 
 def test_guest_that_died_is_a_failure(tmp_path):
-    found = column(tmp_path, **{"junit.xml": "", "console": "...\nKernel panic - oh\n"})
+    found = column(tmp_path, status="", console="...\nKernel panic - oh\n")
     assert found.failed() and "Kernel panic - oh" in found.why
 
 
