@@ -94,6 +94,12 @@ def hardware_cycles():
         pytest.skip(f"no hardware counters ({devices})")
 
 
+def kernel_names():
+    """Does /proc/kallsyms tell root addresses? Not with kernel.kptr_restrict=2."""
+    with open("/proc/kallsyms", encoding="ascii") as file:
+        return any(int(line.split()[0], 16) for line, _ in zip(file, range(100)))
+
+
 def tracefs():
     """What to put before a command that needs tracefs: nothing where it is mounted, else what
     mounts it for that command alone."""

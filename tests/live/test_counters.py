@@ -24,4 +24,6 @@ def test_kernel_only_and_user_only(profile, workload):
                         workload("syscaller"), "--seconds", "1", name=suffix)
         samples = list(found.file.samples())
         assert len(samples) > 20
-        assert all(sample.ip == getattr(sample, part)[0] for sample in samples)
+        # an interrupt that waits for its turn may find the other mode
+        there = sum([sample.ip] == getattr(sample, part)[:1] for sample in samples)
+        assert there > 0.8 * len(samples), (suffix, there, len(samples))
