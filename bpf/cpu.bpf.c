@@ -136,10 +136,13 @@ static __noinline int ship(struct pa_perf_event_ctx *ctx, struct scratch *s,
 {
 	__u32 cpu = s->rec.cpu;
 	struct pa_miss_record *m = bpf_map_lookup_elem(&misses, &cpu);
+	void *ring = bpf_map_lookup_elem(&rings, &cpu);
 	const struct pt_regs___kernel *saved;
 	__u64 bytes;
 
-	if (!m)
+	/* half of the ring is for samples: none is lost for the sake of a walk */
+	if (!m || !ring ||
+	    (!log_walks && bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > 2 * (__u64)wake_bytes))
 		return 0;
 	if (s->in_user) {
 		pa_miss_regs_ctx(ctx, m->regs);

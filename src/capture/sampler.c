@@ -22,7 +22,7 @@
 
 #define INIT_PIDNS_INO 0xEFFFFFFCU /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 #define RING_BYTES_MIN (256 << 10)
-#define RING_BYTES_MIN_TABLES (1 << 20) /* a walk left to user space is up to 32 KB */
+#define RING_BYTES_MIN_TABLES (2 << 20) /* a walk left to user space is up to 32 KB */
 #define RING_BYTES_MAX (4 << 20)
 #define PROCS_OF_TARGETS 4096
 #define RINGS_BYTES_MAX (256UL << 20) /* of all CPUs together, unless asked for */
@@ -73,10 +73,12 @@ static size_t ring_bytes_for(const struct pa_sampler_opts *opts)
 {
 	size_t cpu_cnt = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
 	uint64_t hz = opts->attr->freq ? opts->attr->sample_freq : 10000;
-	size_t bytes = opts->tables ? RING_BYTES_MIN_TABLES : RING_BYTES_MIN;
+	size_t bytes = RING_BYTES_MIN;
 
 	if (opts->ring_bytes)
 		return opts->ring_bytes;
+	if (opts->tables && RING_BYTES_MIN_TABLES * cpu_cnt <= RINGS_BYTES_MAX)
+		bytes = RING_BYTES_MIN_TABLES;
 	while (bytes < RING_BYTES_MAX && bytes < hz * 512 / 2 &&
 	       bytes * 2 * cpu_cnt <= RINGS_BYTES_MAX)
 		bytes *= 2;
