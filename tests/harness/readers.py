@@ -89,6 +89,12 @@ class Profile:
         return [line[0] for i in sample[1] for line in self.locations[i][2]]
 
 
+def rooted(profile):
+    """Samples as (values, function names root first, labels)."""
+    for sample in profile.samples:
+        yield sample[0], tuple(reversed(profile.frames(sample))), sample[2]
+
+
 LOCATION = re.compile(r"^\s*(\d+): (0x[0-9a-f]+)(?: M=(\d+))?(.*)$")
 LINE = re.compile(r"^\s*(.*?)(?: (\S*?):(\d+)(?::\d+)?)?(?: s=(-?\d+))?(?:\((.*)\))?$")
 

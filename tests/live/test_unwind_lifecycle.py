@@ -46,11 +46,10 @@ def user_part(stack):
 def user_weights(found, frame, pid=None):
     """Weights of the user's part of the stacks with this frame."""
     weights = collections.Counter()
-    for sample in found.raw.samples:
-        if pid is None or sample[2]["pid"] == [str(pid)]:
-            names = user_part(tuple(reversed(found.raw.frames(sample))))
-            if frame in names:
-                weights[names] += sample[0][0]
+    for values, frames, labels in readers.rooted(found.raw):
+        names = user_part(frames)
+        if frame in names and pid in (None, int(labels["pid"][0])):
+            weights[names] += values[0]
     return weights
 
 
@@ -93,13 +92,18 @@ def test_wrong_mode(agent):
     assert result.status == 2 and "--unwind lbr: not auto, fp or dwarf" in result.err
 
 
-def test_short_lives(profile, workload):
-    """Processes that exec and live for 20 ms: from their first sample on."""
-    found = profile("--sample-rate", "999", "--", workload("churn"), "--exec", "--seconds", "2")
+@pytest.mark.parametrize("options", [[], ["--exec"]])
+@pytest.mark.parametrize("seconds", [2, pytest.param(40, marks=pytest.mark.full)])
+def test_short_lives(profile, workload, options, seconds):
+    """Processes that live for 20 ms, 1000 of them in full: from their first sample on."""
+    found = profile("--sample-rate", "999", "--", workload("churn"), *options, "--seconds",
+                    str(seconds), timeout=120)
     unwound = Unwound(found)
     assert unwound.finished > 0
     lives = user_weights(found, "short_life")
-    assert sum(lives.values()) > 100 and share_from(lives, "_start") >= 0.99, unwound.text
+    assert sum(lives.values()) > 50 and share_from(lives, "_start") >= 0.99, unwound.text
+    if seconds > 10:
+        assert found.summary()[3] > 1000
 
 
 @pytest.mark.parametrize("rounds", [100, pytest.param(1000, marks=pytest.mark.full)])
@@ -160,6 +164,59 @@ def test_musl(profile, top, tmp_path):
     whole = sum(w for s, w in weights.items()
                 if "work" in s and "main" in s[:4] and not s[0].startswith("["))
     assert whole >= 0.98 * total > 100, (Unwound(found).text, weights.most_common(3))
+
+
+CXX = """
+#include <iostream>
+#include <map>
+#include <regex>
+int main() {
+	std::map<std::string, std::vector<std::regex>> m;
+	m["x"].push_back(std::regex("a+b*"));
+	std::cout << m.size();
+}
+"""
+PYTHON = """
+import json, re
+rows = [{"a": i, "b": str(i) * 5} for i in range(3000)]
+while True:
+    json.loads(json.dumps(rows)), re.findall("[0-9]+", str(rows)[:100000])
+"""
+NODE = """
+const fib = n => n < 2 ? n : fib(n - 1) + fib(n - 2);
+setInterval(() => { fib(27); JSON.stringify([...Array(100000).keys()]) }, 1);
+"""
+THREADS = ("clone3", "__clone", "clone", "__clone_internal")
+
+
+def is_whole(names):
+    """From the outermost frame: of a thread, or what called libc's start function (which has no
+    name in a stripped program)."""
+    return names[0] == "_start" or names[0] in THREADS or \
+        any(name.startswith("__libc_start_main") for name in names[:2])
+
+
+@pytest.mark.parametrize("least", [0.97, pytest.param(0.995, marks=pytest.mark.full)])
+def test_whole_system_at_work(profile, spawn, tmp_path, least):
+    """A compiler over and over, which makes new processes all the time, and interpreters."""
+    (tmp_path / "source.cpp").write_text(CXX)
+    compiler = needs.command("g++")
+    spawn(["sh", "-c", f"while :; do {compiler} -O2 -c source.cpp -o /dev/null; done"],
+          cwd=tmp_path)
+    spawn(["/usr/bin/python3", "-c", PYTHON])
+    comms = ["cc1plus", "python3"]
+    if shutil.which("node"):
+        spawn(["node", "-e", NODE])
+        comms.append("node")
+    found = profile("-a", "--duration", "10s")
+    whole, total = collections.Counter(), collections.Counter()
+    for values, frames, labels in readers.rooted(found.raw):
+        names = user_part(frames)
+        if labels["comm"][0] in comms and names:
+            total[labels["comm"][0]] += values[0]
+            whole[labels["comm"][0]] += values[0] * bool(is_whole(names))
+    for comm in comms:
+        assert whole[comm] >= least * total[comm] > 20, (comm, whole, total, Unwound(found).text)
 
 
 GO = """package main
