@@ -73,7 +73,7 @@ static const struct argp_option table[] = {
 	 "Unwind tables take at most so much memory (default: 64)", 0},
 	{"ring-size", OPT_RING_SIZE, "KIB", 0,
 	 "Ring buffer of each CPU, in KiB, a power of two (default: by the rate, 256 to 4096; with "
-	 "unwind tables from 2048)",
+	 "unwind tables from 1024)",
 	 0},
 
 	{NULL, 0, NULL, 0, "What to write:", 4},

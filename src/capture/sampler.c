@@ -22,7 +22,7 @@
 
 #define INIT_PIDNS_INO 0xEFFFFFFCU /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 #define RING_BYTES_MIN (256 << 10)
-#define RING_BYTES_MIN_TABLES (2 << 20) /* a walk left to user space is up to 32 KB */
+#define RING_BYTES_MIN_TABLES (1 << 20) /* a walk left to user space is up to 32 KB */
 #define RING_BYTES_MAX (4 << 20)
 #define PROCS_OF_TARGETS 4096
 #define RINGS_BYTES_MAX (256UL << 20) /* of all CPUs together, unless asked for */

@@ -4,13 +4,15 @@
  * read, or has no CFI, has neither: its frames are followed by frame pointers.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "capture/unwind_images.h"
 
-#define CFI_MAX_BYTES (64ULL << 20) /* kept from pass to pass */
+#define CFI_KEPT_NS 2000000000ULL
+#define CFI_MAX_BYTES (256ULL << 20) /* kept from pass to pass */
 
 void pa_unwind_images__free(struct pa_unwind_images *t)
 {
@@ -209,21 +211,27 @@ int pa_unwind_images__cfi(struct pa_unwind_images *t, uint32_t i, struct pa_cfi 
 	return err == -ENOMEM ? err : 0;
 }
 
+static void drop_cfi(struct pa_unwind_images *t, struct pa_unwind_image *image)
+{
+	t->cfi_bytes -= image->cfi_bytes;
+	pa_cfi__free(image->cfi);
+	image->cfi = NULL;
+	image->cfi_bytes = 0;
+	image->cfi_tried = false;
+}
+
+/* A program's CFI is used at its first samples, and hardly ever again. */
 void pa_unwind_images__end_pass(struct pa_unwind_images *t, uint64_t now_ns)
 {
-	t->now_ns = now_ns;
-	while (t->cfi_bytes > CFI_MAX_BYTES) {
-		struct pa_unwind_image *oldest = NULL;
+	bool dropped = false;
 
-		for (size_t i = 0; i < t->cnt; i++)
-			if (t->images[i].cfi &&
-			    (!oldest || t->images[i].cfi_used_ns < oldest->cfi_used_ns))
-				oldest = &t->images[i];
-		if (!oldest)
-			break;
-		t->cfi_bytes -= oldest->cfi_bytes;
-		pa_cfi__free(oldest->cfi);
-		oldest->cfi = NULL;
-		oldest->cfi_tried = false;
-	}
+	t->now_ns = now_ns;
+	for (size_t i = 0; t->cfi_bytes && i < t->cnt; i++)
+		if (t->images[i].cfi && (now_ns - t->images[i].cfi_used_ns > CFI_KEPT_NS ||
+					 t->cfi_bytes > CFI_MAX_BYTES)) {
+			drop_cfi(t, &t->images[i]);
+			dropped = true;
+		}
+	if (dropped)
+		malloc_trim(0);
 }
