@@ -58,7 +58,7 @@ struct pa_unwinder {
 	struct pa_tables *tables;
 	struct pa_unwind_images images;
 	struct pa_packer *packer;
-	const volatile struct pa_unwind_seq *seq; /* the program's map */
+	struct pa_unwind_seq *seq; /* the program's map */
 	struct process *processes;
 	struct pa_procs procs; /* what was mapped when; images by number */
 	uint32_t *due;	       /* to be published at the end of the pass */
@@ -93,7 +93,7 @@ int pa_unwinder__new(const struct pa_unwinder_opts *opts, struct pa_unwinder **o
 		return -ENOMEM;
 	u->opts = *opts;
 	pa_procs__init(&u->procs, (uint64_t)(uintptr_t)u);
-	map = mmap(NULL, SEQ_BYTES, PROT_READ, MAP_SHARED, opts->maps.seq_fd, 0);
+	map = mmap(NULL, SEQ_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, opts->maps.seq_fd, 0);
 	if (map == MAP_FAILED)
 		return -errno;
 	u->seq = map;
@@ -156,7 +156,7 @@ void pa_unwinder__free(struct pa_unwinder *u)
 	pa_tables__free(u->tables);
 	pa_procs__free(&u->procs);
 	if (u->seq)
-		munmap((void *)u->seq, SEQ_BYTES);
+		munmap(u->seq, SEQ_BYTES);
 	free(u->list.entries);
 	free(u->due);
 	free(u->stale);
@@ -377,13 +377,14 @@ static int tell(struct pa_unwinder *u, uint32_t pid, struct pa_unwind_proc *proc
 /* @return 0, -EAGAIN it mapped code meanwhile, -ESRCH gone, -ENOSPC, -ENOMEM, -errno */
 static int publish_once(struct pa_unwinder *u, struct process *p)
 {
-	const volatile struct pa_unwind_seq *seq = &u->seq[p->pid % PA_SEQ_SLOTS];
-	struct pa_unwind_proc proc = {.seq = seq->stale};
-	uint32_t mapped = seq->mapped;
+	struct pa_unwind_seq *seq = &u->seq[p->pid % PA_SEQ_SLOTS];
+	struct pa_unwind_proc proc = {0};
+	uint32_t mapped = __atomic_load_n(&seq->mapped, __ATOMIC_SEQ_CST);
 	int err;
 
+	/* what the walker remembers of pcs ends with what was told before */
+	proc.seq = __atomic_add_fetch(&seq->stale, 1, __ATOMIC_SEQ_CST);
 	p->read_ns = now();
-	__sync_synchronize(); /* before /proc is read */
 	u->list.cnt = 0;
 	u->reading = p;
 	err = pa_procfs__exec_maps((pid_t)p->pid, read_map, u);
@@ -393,8 +394,9 @@ static int publish_once(struct pa_unwinder *u, struct process *p)
 		err = pa_tables__put_mappings(u->tables, &u->list, &p->blocks, &proc);
 	if (!err)
 		err = tell(u, p->pid, &proc, false);
-	__sync_synchronize(); /* from here on the hooks see what was told */
-	if (!err && (seq->mapped != mapped || seq->stale != proc.seq))
+	/* from here on the hooks see what was told */
+	if (!err && (__atomic_load_n(&seq->mapped, __ATOMIC_SEQ_CST) != mapped ||
+		     __atomic_load_n(&seq->stale, __ATOMIC_SEQ_CST) != proc.seq))
 		err = -EAGAIN;
 	return err ? err : tell(u, p->pid, &proc, true);
 }

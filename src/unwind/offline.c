@@ -212,6 +212,14 @@ static bool is_progress(const struct walk *w, const struct pa_cfi_row *row, uint
 	return row->is_signal || cfa > sp || (w->is_exact && cfa == sp);
 }
 
+/* In an epilogue, of a register that was popped already: rules often go on to say where it was. */
+static bool is_popped(const struct walk *w, const struct pa_cfi_row *row,
+		      const struct pa_cfi_rule *rule, uint64_t cfa)
+{
+	return rule->kind == PA_RULE_OFFSET && rule->reg != row->ra_reg && !row->is_signal &&
+	       cfa + (uint64_t)rule->offset < w->regs[w->arch->sp];
+}
+
 /* Go to the caller by a row. All rules are of the callee's registers, so that none sees what
  * another one made. */
 static int step_row(struct walk *w, const struct pa_cfi_row *row, uint64_t bias)
@@ -233,6 +241,8 @@ static int step_row(struct walk *w, const struct pa_cfi_row *row, uint64_t bias)
 	for (size_t i = 0; i < row->rule_cnt; i++) {
 		const struct pa_cfi_rule *rule = &row->rules[i];
 
+		if (is_popped(w, row, rule, cfa))
+			continue; /* it has its caller's value */
 		err = recover(w, rule, bias, cfa, &values[rule->reg]);
 		if (!err)
 			made |= 1ull << rule->reg;
