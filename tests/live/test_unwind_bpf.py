@@ -152,7 +152,8 @@ def test_left_to_user_space(check, workload, most, is_capped):
     assert counts["end_no_process"] == counts["samples"] > 20, counts.text
     assert counts["bpf_no_process"] == counts["bpf_fired"], counts.text
     assert counts["bpf_missed"] + counts["bpf_capped"] == counts["bpf_fired"], counts.text
-    assert (counts["bpf_capped"] > 0) == is_capped, counts.text
+    # a busy machine may not empty the ring in time
+    assert (counts["bpf_capped"] > 0.1 * counts["bpf_fired"]) == is_capped, counts.text
 
 
 def hooks(build):

@@ -455,7 +455,7 @@ static void walk_libdw(struct check *c)
 	c->is_beyond = c->is_below = false;
 	ret = dwfl_getthread_frames(c->dwfl, c->pid, add_frame, &c->dw);
 	c->dw.error = NULL;
-	if (c->is_beyond || (c->is_below && !c->ours.is_finished))
+	if (c->is_beyond || (c->is_below && (!c->ours.is_finished || c->dw.cnt < c->ours.cnt)))
 		c->dw.error = "not in the copied stack";
 	else if (ret)
 		c->dw.error = ret < 0 ? dwfl_errmsg(-1) : "too deep";
@@ -705,6 +705,7 @@ static void prepare(struct check *c, struct cpu_bpf *skel)
 	bpf_program__set_autoload(skel->progs.unwind_mmap, false);
 	bpf_program__set_autoload(skel->progs.unwind_protect, false);
 	bpf_map__set_max_entries(skel->maps.rings, (uint32_t)c->cpu_cnt);
+	skel->rodata->wake_bytes = RING_BYTES / 2; /* walks to finish may fill the ring */
 	bpf_map__set_max_entries(skel->maps.scratch, (uint32_t)c->cpu_cnt);
 	bpf_map__set_max_entries(skel->maps.stats, (uint32_t)c->cpu_cnt);
 	bpf_map__set_max_entries(skel->maps.misses, (uint32_t)c->cpu_cnt);
