@@ -26,4 +26,4 @@ def test_kernel_only_and_user_only(profile, workload):
         assert len(samples) > 20
         # an interrupt that waits for its turn may find the other mode
         there = sum([sample.ip] == getattr(sample, part)[:1] for sample in samples)
-        assert there > 0.8 * len(samples), (suffix, there, len(samples))
+        assert there > 0.5 * len(samples), (suffix, there, len(samples))

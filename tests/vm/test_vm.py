@@ -14,7 +14,7 @@ import matrix  # noqa: E402
 # few, and such that emulation is fast enough for them
 TESTS = ("tests/live/test_capture.py::test_depth",
          "tests/live/test_capture.py::test_kernel_part_and_user_part",
-         "tests/live/test_capture.py::test_pid_of_running_process")
+         "tests/live/test_capture.py::test_pid_of_running_process[0.2]")
 
 
 @pytest.mark.live
