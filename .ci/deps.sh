@@ -62,6 +62,9 @@ check_packages() {
 	chromium chromium               # the flame graph in a browser
 	qemu-system-x86 qemu-system-x86_64 # live tests on an older kernel
 	busybox-static                  # its first process
+	musl-tools musl-gcc             # programs whose stacks end as musl ends them
+	sqlite3 sqlite3                 # programs without frame pointers
+	openssl openssl
 	END
 }
 
