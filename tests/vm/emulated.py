@@ -41,7 +41,7 @@ TOO_SLOW = {
 
 
 ARM64 = {"test_capture.py": {
-    "test_kernel_part_and_user_part": "frame pointers miss the caller of a leaf function"}}
+    "test_kernel_part_and_user_part": "emulation: most of its second is its start"}}
 NO_KERNEL_NAMES = {"test_consumers.py": {"test_hotspot": "hotspot reports hidden kernel symbols"}}
 
 
