@@ -307,6 +307,40 @@ out:
 
 /* ---- records ------------------------------------------------------------------------- */
 
+/* Whole records of at most max_bytes, at least one. */
+static size_t first_records(const char *records, size_t bytes, size_t max_bytes)
+{
+	struct perf_event_header hdr;
+	size_t n = 0;
+
+	while (n + sizeof(hdr) <= bytes) {
+		memcpy(&hdr, records + n, sizeof(hdr));
+		if (hdr.size < sizeof(hdr) || hdr.size > bytes - n ||
+		    (n && n + hdr.size > max_bytes))
+			break;
+		n += hdr.size;
+	}
+	return n;
+}
+
+/* The disk is full: as many of the records as it still takes. */
+static void append_what_fits(struct pd_writer *w, const char *records, size_t bytes)
+{
+	__u64 end = w->header.data.offset + w->data_bytes;
+	size_t n;
+
+	while ((n = first_records(records, bytes, 4096)) &&
+	       !write_all(w->fd, records, n, (__s64)end)) {
+		records += n;
+		bytes -= n;
+		end += n;
+		w->data_bytes += n;
+	}
+	if (ftruncate(w->fd, (off_t)end)) {
+		/* The header still ends the data before what was cut. */
+	}
+}
+
 int pd_writer__append(struct pd_writer *w, const void *records, size_t bytes)
 {
 	__u64 end = w->header.data.offset + w->data_bytes;
@@ -320,9 +354,8 @@ int pd_writer__append(struct pd_writer *w, const void *records, size_t bytes)
 		w->data_bytes += bytes;
 		return 0;
 	}
-	if (!w->pipe && ftruncate(w->fd, (off_t)end)) {
-		/* The header still ends the data before what was cut. */
-	}
+	if (!w->pipe && !ftruncate(w->fd, (off_t)end))
+		append_what_fits(w, records, bytes);
 	return fail(w, w->err, "write");
 }
 

@@ -119,15 +119,15 @@ static int feed_session(struct pa_capture *c, const struct pa_bytes *b)
 
 static int put(struct pa_capture *c, const struct pa_bytes *b)
 {
-	int err = 0;
+	int err = 0, session_err;
 
 	if (!b->len)
 		return 0;
 	if (c->opts.writer)
 		err = pd_writer__append(c->opts.writer, b->data, b->len);
-	if (err)
-		return fail(c, err, pd_writer__errmsg(c->opts.writer));
-	return feed_session(c, b);
+	session_err =
+		feed_session(c, b); /* the profile is another file: it has them all the same */
+	return err ? fail(c, err, pd_writer__errmsg(c->opts.writer)) : session_err;
 }
 
 static int write_kernel_maps(struct pa_capture *c)
@@ -403,8 +403,8 @@ static void adapt_interval(struct pa_capture *c)
 int pa_capture__pass(struct pa_capture *c)
 {
 	uint64_t now = pa_monotonic_ns();
+	int err, samples_err;
 	int64_t n;
-	int err;
 
 	c->out.len = 0;
 	c->samples.len = 0;
@@ -426,8 +426,9 @@ int pa_capture__pass(struct pa_capture *c)
 	if (err)
 		return fail(c, err, NULL);
 	err = put(c, &c->out);
+	samples_err = put(c, &c->samples);
 	if (!err)
-		err = put(c, &c->samples);
+		err = samples_err;
 	if (!err && c->opts.writer)
 		err = pd_writer__checkpoint(c->opts.writer);
 	if (err)
