@@ -80,7 +80,7 @@ struct pa_unwind {
 	__u64 map_start, map_bytes, map_base;
 	__u32 index_block, map_kind, map_keeps_fp;
 	__u32 proc_block, is_directory;
-	__u64 salt; /* of the cache: process, seq and block */
+	__u64 salt; /* of the cache: process, seq, block and turn */
 	__u32 fp_ok, lr_ok;
 	__u32 is_guess; /* the pc was found where nothing says that frame pointers are kept */
 	__u32 used_rows;
@@ -732,7 +732,7 @@ static __always_inline bool pa_unwind_enter(struct pa_unwind *u, __u32 tgid)
 	u->proc_block = proc->block;
 	u->is_directory = proc->is_directory;
 	u->salt = ((__u64)tgid << 32 | proc->seq) * 0x9e3779b97f4a7c15ULL ^
-		  proc->block * 0xd6e8feb86659fd93ULL;
+		  ((__u64)proc->turn << 32 | proc->block) * 0xd6e8feb86659fd93ULL;
 	return true;
 }
 

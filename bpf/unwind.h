@@ -119,15 +119,15 @@ struct pa_unwind_proc {
 	__u32 seq;    /* what unwind_seq had: another value there, and this is stale */
 	__u8 is_open; /* else: as if it were not there, to the walker */
 	__u8 is_directory;
-	__u16 pad;
+	__u16 turn; /* another one each time */
 };
 _Static_assert(sizeof(struct pa_unwind_proc) == 16, "process layout");
 
 /** By tgid modulo PA_SEQ_SLOTS. stale changes when what procs says of such a process can't hold
  *  any more (it exec'd, is a new process, or mapped code over a mapping that procs has); mapped,
  *  whenever it maps code anywhere: user space compares it before and after it has read the
- *  mappings. The walker remembers rules by pc, tgid, seq and block: what is right for a pc changes
- *  only together with one of the last two. */
+ *  mappings. The walker remembers rules by pc, tgid, seq, block and turn: what is right for a pc
+ *  changes only together with one of the last three. */
 struct pa_unwind_seq {
 	__u32 stale, mapped;
 };
