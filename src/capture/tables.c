@@ -40,7 +40,8 @@ struct pa_tables {
 	size_t free_cnt, free_cap;
 	struct waiting *waiting; /* in order of time */
 	size_t waiting_cnt, waiting_cap;
-	uint64_t used_cnt, now_ns;
+	uint64_t used_cnt, now_ns;    /* waiting ones are in use */
+	uint32_t fp_block;	      /* a mapping of everything, by frame pointers; 0: not made */
 	struct pa_unwind_rule *rules; /* the program's map */
 	struct known_rule *known_rules;
 	uint32_t rule_cnt;
@@ -63,6 +64,13 @@ struct pa_table {
 	struct pa_table *next, **link;
 };
 
+/* A map's memory; its own for fd -1. */
+static void *map_memory(size_t bytes, int fd)
+{
+	return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | (fd < 0 ? MAP_ANONYMOUS : 0),
+		    fd, 0);
+}
+
 int pa_tables__new(const struct pa_tables_opts *opts, struct pa_tables **out)
 {
 	struct pa_tables *t = calloc(1, sizeof(*t));
@@ -72,7 +80,7 @@ int pa_tables__new(const struct pa_tables_opts *opts, struct pa_tables **out)
 	if (!t)
 		return -ENOMEM;
 	t->opts = *opts;
-	map = mmap(NULL, RULES_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, opts->rules_fd, 0);
+	map = map_memory(RULES_BYTES, opts->rules_fd);
 	if (map == MAP_FAILED)
 		return -errno;
 	t->rules = map;
@@ -124,27 +132,49 @@ static int free_later(struct pa_tables *t, uint32_t block)
 	return 0;
 }
 
-static int add_segment(struct pa_tables *t)
+/* Back at once: no program has seen it. */
+static void free_now(struct pa_tables *t, uint32_t block)
+{
+	if (pa_array_grow(&t->free_blocks, t->free_cnt, &t->free_cap, sizeof(*t->free_blocks)))
+		return; /* lost, too */
+	t->free_blocks[t->free_cnt++] = block;
+	t->used_cnt--;
+}
+
+/* @param fd  set to the map, -1 of tests */
+static int make_segment(struct pa_tables *t, uint32_t key, int *fd, void **map)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	int err = 0;
+
+	*fd = -1;
+	if (t->opts.blocks_fd >= 0) {
+		*fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "unwind_segment", sizeof(key),
+				     PA_BLOCK_BYTES, PA_SEGMENT_BLOCKS, &opts);
+		if (*fd < 0)
+			return -errno;
+	}
+	*map = map_memory(SEGMENT_BYTES, *fd);
+	if (*map == MAP_FAILED) {
+		err = -errno;
+	} else if (*fd >= 0 && bpf_map_update_elem(t->opts.blocks_fd, &key, fd, BPF_ANY)) {
+		err = -errno;
+		munmap(*map, SEGMENT_BYTES);
+	}
+	return err;
+}
+
+static int add_segment(struct pa_tables *t)
+{
 	uint32_t key = t->segment_cnt, first = key * PA_SEGMENT_BLOCKS;
-	int fd, err = 0;
-	void *map;
+	void *map = NULL;
+	int fd, err;
 
 	if (key == PA_SEGMENTS_MAX)
 		return -ENOSPC;
-	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "unwind_segment", sizeof(key), PA_BLOCK_BYTES,
-			    PA_SEGMENT_BLOCKS, &opts);
-	if (fd < 0)
-		return -errno;
-	map = mmap(NULL, SEGMENT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED) {
-		err = -errno;
-	} else if (bpf_map_update_elem(t->opts.blocks_fd, &key, &fd, BPF_ANY)) {
-		err = -errno;
-		munmap(map, SEGMENT_BYTES);
-	}
-	close(fd); /* the map of maps and the mapping hold it */
+	err = make_segment(t, key, &fd, &map);
+	if (fd >= 0)
+		close(fd); /* the map of maps and the mapping hold it */
 	if (err)
 		return err;
 	t->segments[t->segment_cnt++] = map;
@@ -267,6 +297,49 @@ static int make_rule_ids(struct pa_tables *t, const struct pa_pack *p, uint16_t 
 	return err;
 }
 
+/* As take_bytes and put_chunk fill them: a run of slots, then each page's rows, none across the
+ * end of a block. */
+uint64_t pa_tables__need(const struct pa_pack *p)
+{
+	uint64_t block_cnt = 0;
+	size_t used = PA_BLOCK_BYTES;
+
+	for (size_t i = 0; i < p->range_cnt; i++) {
+		for (uint32_t at = 0; at < p->ranges[i].cnt; at++) {
+			const struct pa_pack_page *page = &p->pages[p->ranges[i].first + at];
+			uint32_t left = p->ranges[i].cnt - at;
+			size_t bytes = page->cnt * sizeof(*p->rows);
+
+			if (at % PA_BLOCK_PAGES == 0) {
+				size_t slots = left < PA_BLOCK_PAGES ? left : PA_BLOCK_PAGES;
+
+				used = ((used + 7) & ~(size_t)7) + slots * 8;
+				if (used > PA_BLOCK_BYTES) {
+					block_cnt++;
+					used = slots * 8;
+				}
+			}
+			used += bytes;
+			if (used > PA_BLOCK_BYTES) {
+				block_cnt++;
+				used = bytes;
+			}
+		}
+	}
+	return block_cnt * PA_BLOCK_BYTES;
+}
+
+void pa_tables__room(const struct pa_tables *t, struct pa_tables_room *out)
+{
+	uint64_t max = t->opts.budget_bytes - t->opts.budget_bytes / 8;
+	uint64_t used = t->used_cnt * PA_BLOCK_BYTES;
+	uint64_t kept = (t->used_cnt - t->waiting_cnt) * PA_BLOCK_BYTES;
+
+	out->max_bytes = max;
+	out->now_bytes = used < max ? max - used : 0;
+	out->soon_bytes = kept < max ? max - kept : 0;
+}
+
 static int put_page(struct pa_tables *t, struct pa_table *table, const struct pa_pack *p,
 		    const struct pa_pack_page *page, const uint16_t *ids, struct pa_text_page *slot)
 {
@@ -323,17 +396,25 @@ static int put_chunk(struct pa_tables *t, struct pa_table *table, const struct p
 
 int pa_tables__load(struct pa_tables *t, const struct pa_pack *p, struct pa_table **out)
 {
-	struct pa_table *table = calloc(1, sizeof(*table));
+	struct pa_tables_room room;
+	struct pa_table *table;
 	uint16_t *ids = NULL;
-	int err = table ? make_rule_ids(t, p, &ids) : -ENOMEM;
+	int err;
 
+	pa_tables__room(t, &room);
+	if (pa_tables__need(p) > room.now_bytes)
+		return -ENOSPC;
+	table = calloc(1, sizeof(*table));
+	err = table ? make_rule_ids(t, p, &ids) : -ENOMEM;
 	for (size_t i = 0; i < p->range_cnt; i++)
 		for (uint32_t at = 0; at < p->ranges[i].cnt && !err; at += PA_BLOCK_PAGES)
 			err = put_chunk(t, table, p, &p->ranges[i], at, ids);
 	free(ids);
 	if (err) {
+		for (size_t i = 0; table && i < table->block_cnt; i++)
+			free_now(t, table->blocks[i]);
 		if (table)
-			pa_tables__unload(t, table);
+			free_table(table);
 		return err;
 	}
 	table->next = t->tables;
@@ -361,8 +442,15 @@ size_t pa_table__bytes(const struct pa_table *table)
 
 static int append(struct pa_mapping_list *l, uint64_t start, const struct pa_mapping *map)
 {
+	struct pa_mapping_entry *last = l->cnt ? &l->entries[l->cnt - 1] : NULL;
+
 	if (start >= map->end)
 		return 0;
+	if (last && map->kind != PA_MAPPING_TABLE && last->map.kind == map->kind &&
+	    last->map.end == start) {
+		last->map.end = map->end;
+		return 0;
+	}
 	if (pa_array_grow(&l->entries, l->cnt, &l->cap, sizeof(*l->entries)))
 		return -ENOMEM;
 	l->entries[l->cnt++] = (struct pa_mapping_entry){start, *map};
@@ -479,9 +567,35 @@ int pa_tables__put_mappings(struct pa_tables *t, const struct pa_mapping_list *l
 		if (out->cnt > 1)
 			err = put_directory(t, out, proc);
 	}
-	if (err)
-		pa_tables__drop_mappings(t, out);
+	if (err) {
+		for (size_t i = 0; i < out->cnt; i++)
+			free_now(t, out->blocks[i]);
+		free(out->blocks);
+		*out = (struct pa_process_blocks){0};
+	}
 	return err;
+}
+
+int pa_tables__put_fp_only(struct pa_tables *t, struct pa_unwind_proc *proc)
+{
+	struct pa_mapping_block *block;
+	int err;
+
+	if (!t->fp_block) {
+		err = take_block(t, &t->fp_block);
+		if (err) {
+			t->fp_block = 0;
+			return err;
+		}
+		block = block_at(t, t->fp_block);
+		memset(block->start, 0xff, sizeof(block->start));
+		block->start[0] = 0;
+		block->map[0] = (struct pa_mapping){.end = INT64_MAX, .kind = PA_MAPPING_FP};
+	}
+	proc->block = t->fp_block;
+	proc->cnt = 1;
+	proc->is_directory = 0;
+	return 0;
 }
 
 bool pa_tables__overlaps(const struct pa_tables *t, const struct pa_process_blocks *b,

@@ -21,8 +21,9 @@ struct pa_table; /* of one image */
 
 struct pa_tables_opts {
 	size_t sz;
-	int blocks_fd, rules_fd; /* maps of the program; borrowed */
-	uint64_t budget_bytes;	 /* for blocks */
+	/** Maps of the program; borrowed. -1: none, for tests */
+	int blocks_fd, rules_fd;
+	uint64_t budget_bytes; /* for blocks; an eighth is kept for processes */
 };
 
 /** @return 0, -ENOMEM, -errno of mapping the rules */
@@ -30,8 +31,16 @@ int pa_tables__new(const struct pa_tables_opts *opts, struct pa_tables **out);
 /** Tables that were loaded are freed too. */
 void pa_tables__free(struct pa_tables *t);
 
+/** Blocks that an image takes, in bytes. */
+uint64_t pa_tables__need(const struct pa_pack *p);
+/** Room for tables of images: now, once what was given up can be used again, and in all. */
+struct pa_tables_room {
+	uint64_t now_bytes, soon_bytes, max_bytes;
+};
+void pa_tables__room(const struct pa_tables *t, struct pa_tables_room *out);
+
 /** Copy a packed image into blocks.
- *  @return 0, -ENOSPC over the budget, -ENOMEM, -errno of making a map */
+ *  @return 0, -ENOSPC over the budget (nothing is taken then), -ENOMEM, -errno of making a map */
 int pa_tables__load(struct pa_tables *t, const struct pa_pack *p, struct pa_table **out);
 /** Give an image's blocks back. No process may refer to it any more. */
 void pa_tables__unload(struct pa_tables *t, struct pa_table *table);
@@ -66,6 +75,9 @@ struct pa_process_blocks {
  *  @return 0, -ENOSPC over the budget, or too many mappings, -ENOMEM, -errno */
 int pa_tables__put_mappings(struct pa_tables *t, const struct pa_mapping_list *l,
 			    struct pa_process_blocks *out, struct pa_unwind_proc *proc);
+/** Let proc say that all of a process is walked by frame pointers: the block is shared.
+ *  @return 0, -ENOSPC, -ENOMEM, -errno */
+int pa_tables__put_fp_only(struct pa_tables *t, struct pa_unwind_proc *proc);
 /** Does any of the mappings lie in [start, end)? */
 bool pa_tables__overlaps(const struct pa_tables *t, const struct pa_process_blocks *b,
 			 uint64_t start, uint64_t end);

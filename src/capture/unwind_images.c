@@ -11,8 +11,12 @@
 
 #include "capture/unwind_images.h"
 
-#define CFI_KEPT_NS 2000000000ULL
-#define CFI_MAX_BYTES (256ULL << 20) /* kept from pass to pass */
+#define CFI_MAX_BYTES (64ULL << 20)	   /* kept from walk to walk */
+#define CFI_WALK_BYTES (4 * CFI_MAX_BYTES) /* with this much at hand a walk gets no more */
+#define ASKED_MAX 32
+/* A table is not evicted before: who needs its room comes back, whose processes come and go soon
+ * does, too, and each return of a table is work. */
+#define IDLE_NS 3000000000ULL
 
 void pa_unwind_images__free(struct pa_unwind_images *t)
 {
@@ -21,6 +25,7 @@ void pa_unwind_images__free(struct pa_unwind_images *t)
 		pa_cfi__free(t->images[i].cfi);
 	}
 	free(t->images);
+	free(t->queue);
 }
 
 uint32_t pa_unwind_images__number(const char *name, uint32_t file)
@@ -30,25 +35,87 @@ uint32_t pa_unwind_images__number(const char *name, uint32_t file)
 	return strcmp(name, "[vdso]") ? PA_NO_IMAGE : PA_IMAGE_OF_VDSO;
 }
 
-bool pa_unwind_images__evict(struct pa_unwind_images *t)
+/* ---- room for tables ------------------------------------------------------------------------ */
+
+static bool may_evict(const struct pa_unwind_images *t, const struct pa_unwind_image *image)
+{
+	return image->table && !image->process_cnt && t->now_ns >= image->used_ns + IDLE_NS;
+}
+
+static struct pa_unwind_image *oldest_idle(struct pa_unwind_images *t)
 {
 	struct pa_unwind_image *oldest = NULL;
 
 	for (size_t i = 0; i < t->cnt; i++) {
 		struct pa_unwind_image *image = &t->images[i];
 
-		if (image->table && !image->process_cnt &&
-		    (!oldest || image->used_ns < oldest->used_ns))
+		if (may_evict(t, image) && (!oldest || image->used_ns < oldest->used_ns))
 			oldest = image;
 	}
-	if (!oldest)
+	return oldest;
+}
+
+bool pa_unwind_images__evict(struct pa_unwind_images *t)
+{
+	struct pa_unwind_image *image = oldest_idle(t);
+
+	if (!image)
 		return false;
-	pa_tables__unload(t->tables, oldest->table);
-	oldest->table = NULL;
-	oldest->is_evicted = true;
+	pa_tables__unload(t->tables, image->table);
+	image->table = NULL;
 	t->loaded_cnt--;
 	t->evicted_cnt++;
 	return true;
+}
+
+/* Nothing is evicted in vain. What is comes free a second later. */
+static void make_room(struct pa_unwind_images *t, uint64_t need_bytes)
+{
+	struct pa_tables_room room;
+	uint64_t idle_bytes = 0;
+
+	pa_tables__room(t->tables, &room);
+	for (size_t i = 0; i < t->cnt; i++)
+		if (may_evict(t, &t->images[i]))
+			idle_bytes += pa_table__bytes(t->images[i].table);
+	if (need_bytes > room.soon_bytes + idle_bytes)
+		return;
+	while (room.soon_bytes < need_bytes && pa_unwind_images__evict(t))
+		pa_tables__room(t->tables, &room);
+}
+
+static bool has_room(const struct pa_unwind_images *t, const struct pa_unwind_image *image)
+{
+	struct pa_tables_room room;
+
+	pa_tables__room(t->tables, &room);
+	return image->need_bytes <= room.now_bytes;
+}
+
+static void refuse(struct pa_unwind_images *t, struct pa_unwind_image *image)
+{
+	t->over_budget_cnt += !image->was_refused;
+	image->was_refused = image->is_wanted = true;
+	make_room(t, image->need_bytes);
+}
+
+bool pa_unwind_images__has_news(struct pa_unwind_images *t)
+{
+	bool has_news = false;
+
+	for (size_t i = 0; i < t->cnt; i++) {
+		struct pa_unwind_image *image = &t->images[i];
+
+		if (!image->is_wanted)
+			continue;
+		if (has_room(t, image)) {
+			image->is_wanted = false;
+			has_news = true;
+		} else {
+			make_room(t, image->need_bytes);
+		}
+	}
+	return has_news;
 }
 
 /* ---- tables --------------------------------------------------------------------------------- */
@@ -93,19 +160,43 @@ static int open_file(struct pa_unwind_images *t, struct pa_unwind_image *image, 
 	return err ? err : fd;
 }
 
-static int pack_file(struct pa_unwind_images *t, struct pa_unwind_image *image, uint32_t file,
-		     struct pa_pack **out)
+static int ask_packer(struct pa_unwind_images *t, struct pa_unwind_image *image, uint32_t file)
 {
 	const char *path;
 	int fd = open_file(t, image, file, &path), err;
 
 	if (fd < 0)
 		return fd;
+	err = pa_packer__ask(t->packer, file + 1, fd, path);
+	t->asked_cnt += !err;
+	return err;
+}
+
+static int put_in_queue(struct pa_unwind_images *t, uint32_t i)
+{
+	if (t->queue_at == t->queue_cnt)
+		t->queue_at = t->queue_cnt = 0;
+	if (pa_array_grow(&t->queue, t->queue_cnt, &t->queue_cap, sizeof(*t->queue)))
+		return -ENOMEM;
+	t->queue[t->queue_cnt++] = i;
+	return 0;
+}
+
+static int pack_file(struct pa_unwind_images *t, struct pa_unwind_image *image, uint32_t file,
+		     struct pa_pack **out)
+{
+	const char *path;
+	int fd, err;
+
 	if (t->packer) {
-		err = pa_packer__ask(t->packer, file + 1, fd, path);
+		err = t->asked_cnt < ASKED_MAX ? ask_packer(t, image, file)
+					       : put_in_queue(t, file + 1);
 		image->is_awaited = !err;
 		return err ? err : -EINPROGRESS;
 	}
+	fd = open_file(t, image, file, &path);
+	if (fd < 0)
+		return fd;
 	err = pa_pack__file(fd, path, t->cache_dir, out);
 	close(fd);
 	return err;
@@ -115,13 +206,17 @@ static int pack_file(struct pa_unwind_images *t, struct pa_unwind_image *image, 
 static int put(struct pa_unwind_images *t, struct pa_unwind_image *image, const struct pa_pack *p,
 	       int err)
 {
-	if (!err)
+	if (!err) {
+		image->need_bytes = pa_tables__need(p);
 		err = pa_tables__load(t->tables, p, &image->table);
-	t->loaded_cnt += !err;
-	if (err == -ENOSPC) {
-		t->over_budget_cnt++;
-		/* for the next one, or for this one's next process: it is not free at once */
-		image->is_evicted = pa_unwind_images__evict(t);
+	}
+	if (!err) {
+		t->loaded_cnt++;
+		image->used_ns = t->now_ns;
+	} else if (err == -ENOSPC) {
+		refuse(t, image);
+	} else if (err == -EMFILE || err == -ENFILE) {
+		image->is_tried = false;
 	}
 	return err == -ENOMEM ? err : 0;
 }
@@ -133,7 +228,7 @@ static int load(struct pa_unwind_images *t, uint32_t i)
 	int err;
 
 	image->is_tried = true;
-	image->is_evicted = false;
+	image->is_wanted = false;
 	if (i == PA_IMAGE_OF_VDSO)
 		err = pack_vdso(image, &pack);
 	else
@@ -144,19 +239,54 @@ static int load(struct pa_unwind_images *t, uint32_t i)
 	return err == -ENOMEM ? err : 0;
 }
 
+/* @return number of those that can't be asked for, -ENOMEM */
+static int ask_more(struct pa_unwind_images *t)
+{
+	int err, cnt = 0;
+
+	while (t->queue_at < t->queue_cnt && t->asked_cnt < ASKED_MAX) {
+		uint32_t i = t->queue[t->queue_at++];
+
+		err = ask_packer(t, &t->images[i], i - 1);
+		if (!err)
+			continue;
+		t->images[i].is_awaited = false;
+		err = put(t, &t->images[i], NULL, err);
+		if (err)
+			return err;
+		cnt++;
+	}
+	return cnt;
+}
+
 int pa_unwind_images__take(struct pa_unwind_images *t)
 {
 	struct pa_pack *pack;
-	int err = 0, pack_err, cnt = 0;
+	int err = 0, pack_err, cnt = 0, failed_cnt;
 	uint32_t i;
 
 	while (t->packer && !err && pa_packer__take(t->packer, &i, &pack, &pack_err)) {
+		t->asked_cnt--;
 		t->images[i].is_awaited = false;
 		err = put(t, &t->images[i], pack, pack_err);
 		pa_pack__free(pack);
 		cnt++;
 	}
-	return err ? err : cnt;
+	failed_cnt = err ? err : ask_more(t);
+	return failed_cnt < 0 ? failed_cnt : cnt + failed_cnt;
+}
+
+/* One that is known not to fit is not packed again before it does. */
+static bool is_to_be_loaded(struct pa_unwind_images *t, struct pa_unwind_image *image)
+{
+	if (!image->is_tried)
+		return true;
+	if (image->table || image->is_awaited || !image->need_bytes)
+		return false;
+	if (has_room(t, image))
+		return true;
+	refuse(t, image);
+	return false;
 }
 
 struct pa_unwind_image *pa_unwind_images__get(struct pa_unwind_images *t, uint32_t i)
@@ -166,7 +296,7 @@ struct pa_unwind_image *pa_unwind_images__get(struct pa_unwind_images *t, uint32
 			return NULL;
 		t->images[t->cnt++] = (struct pa_unwind_image){0};
 	}
-	if ((!t->images[i].is_tried || t->images[i].is_evicted) && load(t, i))
+	if (is_to_be_loaded(t, &t->images[i]) && load(t, i))
 		return NULL;
 	return &t->images[i];
 }
@@ -200,13 +330,15 @@ int pa_unwind_images__cfi(struct pa_unwind_images *t, uint32_t i, struct pa_cfi 
 	*out = NULL;
 	if (!image)
 		return -ENOMEM;
-	if (!image->cfi_tried) {
+	if (!image->cfi_tried && t->cfi_bytes <= CFI_WALK_BYTES) {
 		image->cfi_tried = true;
 		err = open_cfi(t, i, &image->cfi);
 		image->cfi_bytes = image->cfi ? pa_cfi__memory_bytes(image->cfi) : 0;
 		t->cfi_bytes += image->cfi_bytes;
+		if (err == -EMFILE || err == -ENFILE)
+			image->cfi_tried = false;
 	}
-	image->cfi_used_ns = t->now_ns;
+	image->cfi_used_at = t->walk_cnt;
 	*out = image->cfi;
 	return err == -ENOMEM ? err : 0;
 }
@@ -220,18 +352,28 @@ static void drop_cfi(struct pa_unwind_images *t, struct pa_unwind_image *image)
 	image->cfi_tried = false;
 }
 
-/* A program's CFI is used at its first samples, and hardly ever again. */
-void pa_unwind_images__end_pass(struct pa_unwind_images *t, uint64_t now_ns)
+void pa_unwind_images__drop_cfi(struct pa_unwind_images *t)
 {
-	bool dropped = false;
-
-	t->now_ns = now_ns;
-	for (size_t i = 0; t->cfi_bytes && i < t->cnt; i++)
-		if (t->images[i].cfi && (now_ns - t->images[i].cfi_used_ns > CFI_KEPT_NS ||
-					 t->cfi_bytes > CFI_MAX_BYTES)) {
+	if (!t->cfi_bytes)
+		return;
+	for (size_t i = 0; i < t->cnt; i++)
+		if (t->images[i].cfi)
 			drop_cfi(t, &t->images[i]);
-			dropped = true;
-		}
-	if (dropped)
-		malloc_trim(0);
+	malloc_trim(0);
+}
+
+void pa_unwind_images__trim(struct pa_unwind_images *t)
+{
+	t->walk_cnt++;
+	while (t->cfi_bytes > CFI_MAX_BYTES) {
+		struct pa_unwind_image *oldest = NULL;
+
+		for (size_t i = 0; i < t->cnt; i++)
+			if (t->images[i].cfi &&
+			    (!oldest || t->images[i].cfi_used_at < oldest->cfi_used_at))
+				oldest = &t->images[i];
+		if (!oldest)
+			break;
+		drop_cfi(t, oldest);
+	}
 }

@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <elf.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,6 +28,11 @@
 #include "unwind/offline.h"
 
 #define PUBLISH_TRIES 3
+#define CFI_KEPT_NS 2000000000ULL /* it is used at a program's first samples, and hardly after */
+#define LOOK_NS 1000000000ULL	  /* how often what was refused is tried again */
+#define SWEEP_NS 5000000000ULL	  /* how often processes are looked for that are gone */
+#define RETRY_MAX_NS 64000000000ULL
+#define STALE_MAX 256 /* stretches that are told apart */
 #define SEQ_BYTES (PA_SEQ_SLOTS * sizeof(struct pa_unwind_seq))
 #ifdef __aarch64__
 #define MACHINE EM_AARCH64
@@ -42,8 +48,18 @@ struct process {
 	struct pa_process_blocks blocks;
 	uint32_t *images; /* each once for each of its mappings */
 	size_t image_cnt, image_cap;
-	bool waits;	  /* for tables of some */
+	uint32_t *awaited; /* images whose tables are not there yet */
+	size_t awaited_cnt, awaited_cap;
+	bool lacks;	 /* some table had no room */
+	bool is_fp_only; /* it could not be published: not tried again before retry_ns */
+	uint64_t retry_ns, wait_ns;
 	uint64_t read_ns; /* what was mapped by then is known */
+	UT_hash_handle hh;
+};
+
+/* To be published at the end of the pass. */
+struct due {
+	uint32_t pid;
 	UT_hash_handle hh;
 };
 
@@ -58,14 +74,16 @@ struct pa_unwinder {
 	struct pa_tables *tables;
 	struct pa_unwind_images images;
 	struct pa_packer *packer;
-	struct pa_unwind_seq *seq; /* the program's map */
+	const volatile struct pa_unwind_seq *seq; /* the program's map */
 	struct process *processes;
 	struct pa_procs procs; /* what was mapped when; images by number */
-	uint32_t *due;	       /* to be published at the end of the pass */
-	size_t due_cnt, due_cap;
+	struct due *due;
 	struct stale *stale; /* only without news of mappings */
 	size_t stale_cnt, stale_cap;
 	uint64_t pass_ns; /* start of the pass */
+	uint64_t walk_ns; /* of the last pass that finished a walk */
+	uint64_t look_ns, sweep_ns;
+	uint16_t turn;
 	/* of the mappings that are being read */
 	struct pa_mapping_list list;
 	struct process *reading;
@@ -75,6 +93,14 @@ struct pa_unwinder {
 	struct pa_unwind_chain chain;
 	struct pa_unwinder_stats stats;
 };
+
+static uint64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+}
 
 int pa_unwinder__new(const struct pa_unwinder_opts *opts, struct pa_unwinder **out)
 {
@@ -93,7 +119,8 @@ int pa_unwinder__new(const struct pa_unwinder_opts *opts, struct pa_unwinder **o
 		return -ENOMEM;
 	u->opts = *opts;
 	pa_procs__init(&u->procs, (uint64_t)(uintptr_t)u);
-	map = mmap(NULL, SEQ_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, opts->maps.seq_fd, 0);
+	map = mmap(NULL, SEQ_BYTES, PROT_READ,
+		   MAP_SHARED | (opts->maps.seq_fd < 0 ? MAP_ANONYMOUS : 0), opts->maps.seq_fd, 0);
 	if (map == MAP_FAILED)
 		return -errno;
 	u->seq = map;
@@ -102,16 +129,9 @@ int pa_unwinder__new(const struct pa_unwinder_opts *opts, struct pa_unwinder **o
 		.files = opts->images,
 		.tables = u->tables,
 		.cache_dir = opts->cache_dir,
+		.now_ns = now(),
 	};
 	return err;
-}
-
-static uint64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
 }
 
 int pa_unwinder__start_thread(struct pa_unwinder *u)
@@ -138,15 +158,25 @@ static void free_process(struct pa_unwinder *u, struct process *p)
 	}
 	pa_tables__drop_mappings(u->tables, &p->blocks);
 	free(p->images);
+	free(p->awaited);
 	free(p);
+}
+
+static void forget_due(struct pa_unwinder *u, struct due *d)
+{
+	HASH_DEL(u->due, d);
+	free(d);
 }
 
 void pa_unwinder__free(struct pa_unwinder *u)
 {
 	struct process *p, *next;
+	struct due *d, *next_due;
 
 	if (!u)
 		return;
+	HASH_ITER (hh, u->due, d, next_due)
+		forget_due(u, d);
 	HASH_ITER (hh, u->processes, p, next) {
 		HASH_DEL(u->processes, p);
 		free_process(u, p);
@@ -156,9 +186,8 @@ void pa_unwinder__free(struct pa_unwinder *u)
 	pa_tables__free(u->tables);
 	pa_procs__free(&u->procs);
 	if (u->seq)
-		munmap(u->seq, SEQ_BYTES);
+		munmap((void *)u->seq, SEQ_BYTES);
 	free(u->list.entries);
-	free(u->due);
 	free(u->stale);
 	free(u);
 }
@@ -167,7 +196,8 @@ static void withdraw(struct pa_unwinder *u, uint32_t pid)
 {
 	struct process *p;
 
-	bpf_map_delete_elem(u->opts.maps.procs_fd, &pid);
+	if (u->opts.maps.procs_fd >= 0)
+		bpf_map_delete_elem(u->opts.maps.procs_fd, &pid);
 	HASH_FIND(hh, u->processes, &pid, sizeof(pid), p);
 	if (!p)
 		return;
@@ -175,39 +205,66 @@ static void withdraw(struct pa_unwinder *u, uint32_t pid)
 	free_process(u, p);
 }
 
+static struct process *find_process(const struct pa_unwinder *u, uint32_t pid)
+{
+	struct process *p;
+
+	HASH_FIND(hh, u->processes, &pid, sizeof(pid), p);
+	return p;
+}
+
 static int make_due(struct pa_unwinder *u, uint32_t pid)
 {
-	for (size_t i = 0; i < u->due_cnt; i++)
-		if (u->due[i] == pid)
-			return 0;
-	if (pa_array_grow(&u->due, u->due_cnt, &u->due_cap, sizeof(*u->due)))
+	struct due *d;
+
+	HASH_FIND(hh, u->due, &pid, sizeof(pid), d);
+	if (d)
+		return 0;
+	d = calloc(1, sizeof(*d));
+	if (!d)
 		return -ENOMEM;
-	u->due[u->due_cnt++] = pid;
+	d->pid = pid;
+	HASH_ADD(hh, u->due, pid, sizeof(d->pid), d);
+	return 0;
+}
+
+/* Each stretch for itself as long as there are few: then one that holds all of a process's. */
+static int make_stale(struct pa_unwinder *u, const struct stale *stale)
+{
+	for (size_t i = u->stale_cnt; i-- > 0 && u->stale_cnt >= STALE_MAX;) {
+		struct stale *s = &u->stale[i];
+
+		if (s->pid != stale->pid || s->to_ns != UINT64_MAX)
+			continue;
+		s->start = stale->start < s->start ? stale->start : s->start;
+		s->end = stale->end > s->end ? stale->end : s->end;
+		return 0;
+	}
+	if (pa_array_grow(&u->stale, u->stale_cnt, &u->stale_cap, sizeof(*u->stale)))
+		return -ENOMEM;
+	u->stale[u->stale_cnt++] = *stale;
 	return 0;
 }
 
 /* Without the hook in the kernel this is the first that is heard of it. */
 static int note_mapping(struct pa_unwinder *u, const struct pd_mmap *m)
 {
-	const struct process *p;
-
-	HASH_FIND(hh, u->processes, &m->pid, sizeof(m->pid), p);
-	if (!p || m->id.time < p->read_ns)
-		return 0;
-	if (make_due(u, m->pid))
-		return -ENOMEM;
-	if (!pa_tables__overlaps(u->tables, &p->blocks, m->start, m->start + m->bytes))
-		return 0;
-	if (pa_array_grow(&u->stale, u->stale_cnt, &u->stale_cap, sizeof(*u->stale)))
-		return -ENOMEM;
-	u->stale[u->stale_cnt++] = (struct stale){
+	const struct process *p = find_process(u, m->pid);
+	struct stale stale = {
 		.pid = m->pid,
 		.start = m->start,
 		.end = m->start + m->bytes,
 		.from_ns = m->id.time,
 		.to_ns = UINT64_MAX,
 	};
-	return 0;
+
+	if (!p || m->id.time < p->read_ns)
+		return 0;
+	if (make_due(u, m->pid))
+		return -ENOMEM;
+	if (!pa_tables__overlaps(u->tables, &p->blocks, stale.start, stale.end))
+		return 0;
+	return make_stale(u, &stale);
 }
 
 static uint64_t cut_at(const struct stale *stale, const struct pa_sample_record *rec)
@@ -301,7 +358,7 @@ int pa_unwinder__record(struct pa_unwinder *u, const struct perf_event_header *h
 	case PERF_RECORD_COMM:
 		if (pd_comm__parse(u->opts.events, hdr, &comm) || !comm.exec)
 			return 0;
-		HASH_FIND(hh, u->processes, &comm.pid, sizeof(comm.pid), p);
+		p = find_process(u, comm.pid);
 		if (p && p->read_ns < comm.id.time)
 			withdraw(u, comm.pid);
 		return pa_procs__set_comm(&u->procs, comm.pid, comm.tid, "", true, comm.id.time);
@@ -327,6 +384,14 @@ static int refer(struct process *p, struct pa_unwind_image *image, uint32_t numb
 		return -ENOMEM;
 	p->images[p->image_cnt++] = number;
 	image->process_cnt++;
+	return 0;
+}
+
+static int await(struct process *p, uint32_t number)
+{
+	if (pa_array_grow(&p->awaited, p->awaited_cnt, &p->awaited_cap, sizeof(*p->awaited)))
+		return -ENOMEM;
+	p->awaited[p->awaited_cnt++] = number;
 	return 0;
 }
 
@@ -356,10 +421,11 @@ static int read_map(void *ctx, const struct pa_proc_map *map)
 	image = pa_unwind_images__get(&u->images, number);
 	if (!image)
 		return -ENOMEM;
-	if (image->is_awaited) {
-		u->reading->waits = true;
-		return pa_mapping_list__add_absent(&u->list, map->start, map->bytes);
-	}
+	if (image->is_awaited)
+		return await(u->reading, number)
+			       ? -ENOMEM
+			       : pa_mapping_list__add_absent(&u->list, map->start, map->bytes);
+	u->reading->lacks |= image->is_wanted;
 	if (!image->table || pa_loads__vaddr(image->loads, image->load_cnt,
 					     number == PA_IMAGE_OF_VDSO ? 0 : map->pgoff, &vaddr))
 		return pa_mapping_list__add(&u->list, NULL, map->start, map->bytes, 0);
@@ -371,20 +437,21 @@ static int read_map(void *ctx, const struct pa_proc_map *map)
 static int tell(struct pa_unwinder *u, uint32_t pid, struct pa_unwind_proc *proc, bool is_open)
 {
 	proc->is_open = is_open;
+	if (u->opts.maps.procs_fd < 0)
+		return 0;
 	return bpf_map_update_elem(u->opts.maps.procs_fd, &pid, proc, BPF_ANY) ? -errno : 0;
 }
 
 /* @return 0, -EAGAIN it mapped code meanwhile, -ESRCH gone, -ENOSPC, -ENOMEM, -errno */
 static int publish_once(struct pa_unwinder *u, struct process *p)
 {
-	struct pa_unwind_seq *seq = &u->seq[p->pid % PA_SEQ_SLOTS];
-	struct pa_unwind_proc proc = {0};
-	uint32_t mapped = __atomic_load_n(&seq->mapped, __ATOMIC_SEQ_CST);
+	const volatile struct pa_unwind_seq *seq = &u->seq[p->pid % PA_SEQ_SLOTS];
+	struct pa_unwind_proc proc = {.seq = seq->stale, .turn = ++u->turn};
+	uint32_t mapped = seq->mapped;
 	int err;
 
-	/* what the walker remembers of pcs ends with what was told before */
-	proc.seq = __atomic_add_fetch(&seq->stale, 1, __ATOMIC_SEQ_CST);
 	p->read_ns = now();
+	__sync_synchronize(); /* before /proc is read */
 	u->list.cnt = 0;
 	u->reading = p;
 	err = pa_procfs__exec_maps((pid_t)p->pid, read_map, u);
@@ -401,11 +468,60 @@ static int publish_once(struct pa_unwinder *u, struct process *p)
 	return err ? err : tell(u, p->pid, &proc, true);
 }
 
+static void replace(struct pa_unwinder *u, struct process *p)
+{
+	struct process *old;
+
+	HASH_REPLACE(hh, u->processes, pid, sizeof(p->pid), p, old);
+	if (old)
+		free_process(u, old);
+}
+
+/* It can't be read, or does not fit: else each of its samples would be left to user space. */
+static int publish_fp_only(struct pa_unwinder *u, uint32_t pid, uint64_t retry_ns, uint64_t wait_ns)
+{
+	struct pa_unwind_proc proc = {
+		.seq = u->seq[pid % PA_SEQ_SLOTS].stale,
+		.turn = ++u->turn,
+	};
+	struct process *p = calloc(1, sizeof(*p));
+	int err;
+
+	if (!p)
+		return -ENOMEM;
+	p->pid = pid;
+	p->is_fp_only = true;
+	p->read_ns = now();
+	p->retry_ns = retry_ns;
+	p->wait_ns = wait_ns;
+	err = pa_tables__put_fp_only(u->tables, &proc);
+	if (!err)
+		err = tell(u, pid, &proc, true);
+	if (err)
+		free_process(u, p);
+	else
+		replace(u, p);
+	return err == -ENOMEM ? err : 0;
+}
+
+/* The longer it stays so the less often it is tried again. */
+static uint64_t wait_after(const struct process *old)
+{
+	if (!old || !old->is_fp_only)
+		return LOOK_NS;
+	return old->wait_ns < RETRY_MAX_NS ? 2 * old->wait_ns : RETRY_MAX_NS;
+}
+
 int pa_unwinder__publish(struct pa_unwinder *u, pid_t pid)
 {
-	struct process *p, *old;
+	const struct process *old = find_process(u, (uint32_t)pid);
+	uint64_t start_ns = now(), wait_ns = wait_after(old);
+	bool was_fp_only = old && old->is_fp_only;
+	struct process *p;
 	int err = -EAGAIN;
 
+	if (was_fp_only && start_ns < old->retry_ns) /* for what it may be by now */
+		return publish_fp_only(u, old->pid, old->retry_ns, old->wait_ns);
 	for (int i = 0; i < PUBLISH_TRIES && err == -EAGAIN; i++) {
 		p = calloc(1, sizeof(*p));
 		if (!p)
@@ -413,20 +529,20 @@ int pa_unwinder__publish(struct pa_unwinder *u, pid_t pid)
 		p->pid = (uint32_t)pid;
 		err = publish_once(u, p);
 		if (!err) {
-			HASH_REPLACE(hh, u->processes, pid, sizeof(p->pid), p, old);
-			if (old)
-				free_process(u, old);
+			replace(u, p);
 			u->stats.published_cnt++;
 			return 0;
 		}
 		withdraw(u, p->pid); /* what it was told before is no better */
 		free_process(u, p);
 	}
+	if (err != -ENOSPC && err != -EACCES && err != -EPERM)
+		return err == -ENOMEM ? err : 0;
 	if (err == -ENOSPC) {
-		u->stats.over_budget_cnt++;
-		pa_unwind_images__evict(&u->images); /* for its next sample */
+		u->stats.over_budget_cnt += !was_fp_only;
+		pa_unwind_images__evict(&u->images); /* for the next try */
 	}
-	return err == -ENOMEM ? err : 0;
+	return publish_fp_only(u, (uint32_t)pid, start_ns + wait_ns, wait_ns);
 }
 
 int pa_unwinder__publish_all(struct pa_unwinder *u)
@@ -511,14 +627,19 @@ int pa_unwinder__finish(struct pa_unwinder *u, const struct pa_miss_record *miss
 		.find_map = find_map,
 		.ctx = u,
 	};
+	const struct process *p = find_process(u, miss->pid);
 	int err = 0;
 
-	if (miss->reason != PA_MISS_COMPLEX)
+	/* one that waits for a table is published again when that comes */
+	if (miss->reason == PA_MISS_PROCESS ||
+	    (miss->reason == PA_MISS_MAPPING && !(p && p->awaited_cnt)))
 		err = make_due(u, miss->pid);
+	pa_unwind_images__trim(&u->images);
 	u->space = pa_procs__space(&u->procs, miss->pid, miss->time);
 	if (err || u->space == PA_NONE)
 		return -ENOMEM;
 	u->time_ns = miss->time;
+	u->walk_ns = u->images.now_ns;
 	err = pa_unwind(&in, &u->chain);
 	if (err)
 		return err;
@@ -527,27 +648,69 @@ int pa_unwinder__finish(struct pa_unwinder *u, const struct pa_miss_record *miss
 	return append_sample(u, miss, out);
 }
 
-/* Those that waited for one of the tables are read again: seldom in vain. */
+/* Those that waited for one of the tables that came are read again. */
 static int take_tables(struct pa_unwinder *u)
 {
 	int cnt = pa_unwind_images__take(&u->images), err = cnt < 0 ? cnt : 0;
 
-	for (struct process *p = u->processes; cnt > 0 && p && !err; p = p->hh.next)
-		if (p->waits)
+	for (struct process *p = u->processes; cnt > 0 && p && !err; p = p->hh.next) {
+		for (size_t i = 0; i < p->awaited_cnt; i++) {
+			if (u->images.images[p->awaited[i]].is_awaited)
+				continue;
+			err = make_due(u, p->pid);
+			break;
+		}
+	}
+	return err;
+}
+
+/* What there was no room for may have some by now. */
+static int look_for_room(struct pa_unwinder *u, uint64_t now_ns)
+{
+	bool has_news;
+	int err = 0;
+
+	if (now_ns - u->look_ns < LOOK_NS)
+		return 0;
+	u->look_ns = now_ns;
+	has_news = pa_unwind_images__has_news(&u->images);
+	for (struct process *p = u->processes; p && !err; p = p->hh.next)
+		if (p->is_fp_only ? now_ns >= p->retry_ns : has_news && p->lacks)
 			err = make_due(u, p->pid);
 	return err;
 }
 
+/* Not every end of a process is heard of. */
+static void sweep(struct pa_unwinder *u, uint64_t now_ns)
+{
+	struct process *p, *next;
+
+	if (now_ns - u->sweep_ns < SWEEP_NS)
+		return;
+	u->sweep_ns = now_ns;
+	HASH_ITER (hh, u->processes, p, next)
+		if (kill((pid_t)p->pid, 0) && errno == ESRCH)
+			withdraw(u, p->pid);
+}
+
 int pa_unwinder__end_pass(struct pa_unwinder *u, uint64_t now_ns)
 {
-	int err = take_tables(u);
+	struct due *d, *next;
+	int err;
 
+	u->images.now_ns = now_ns;
 	pa_tables__tick(u->tables, now_ns);
-	for (size_t i = 0; i < u->due_cnt && !err; i++)
-		err = pa_unwinder__publish(u, (pid_t)u->due[i]);
-	u->due_cnt = 0;
+	sweep(u, now_ns);
+	err = take_tables(u);
+	if (!err)
+		err = look_for_room(u, now_ns);
+	HASH_ITER (hh, u->due, d, next) {
+		err = err ? err : pa_unwinder__publish(u, (pid_t)d->pid);
+		forget_due(u, d);
+	}
 	forget_stale(u, now());
-	pa_unwind_images__end_pass(&u->images, now_ns);
+	if (now_ns - u->walk_ns > CFI_KEPT_NS)
+		pa_unwind_images__drop_cfi(&u->images);
 	return err;
 }
 

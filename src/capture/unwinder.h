@@ -22,7 +22,7 @@
 
 struct pa_unwinder;
 
-/** Maps of the program that walks. */
+/** Maps of the program that walks; -1: none, for tests. */
 struct pa_unwind_maps {
 	int blocks_fd, procs_fd, rules_fd, seq_fd;
 	bool has_mmap_hook; /* else processes are read again when a record says that they mapped */
