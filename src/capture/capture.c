@@ -340,6 +340,7 @@ static int finish_walks(struct pa_capture *c)
 	if (!c->unwinder)
 		return 0;
 	pa_unwinder__cut_stale(c->unwinder, &c->samples);
+	pa_unwinder__note_samples(c->unwinder, &c->samples);
 	for (size_t offset = 0; offset < c->misses.len && !err;) {
 		const struct pa_miss_record *miss = (const void *)(c->misses.data + offset);
 

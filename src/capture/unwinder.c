@@ -31,6 +31,7 @@
 #define CFI_KEPT_NS 2000000000ULL /* it is used at a program's first samples, and hardly after */
 #define LOOK_NS 1000000000ULL	  /* how often what was refused is tried again */
 #define SWEEP_NS 5000000000ULL	  /* how often processes are looked for that are gone */
+#define IDLE_NS 10000000000ULL	  /* not sampled for so long: others may have its room */
 #define RETRY_MAX_NS 64000000000ULL
 #define STALE_MAX 256 /* stretches that are told apart */
 #define SEQ_BYTES (PA_SEQ_SLOTS * sizeof(struct pa_unwind_seq))
@@ -53,7 +54,8 @@ struct process {
 	bool lacks;	 /* some table had no room */
 	bool is_fp_only; /* it could not be published: not tried again before retry_ns */
 	uint64_t retry_ns, wait_ns;
-	uint64_t read_ns; /* what was mapped by then is known */
+	uint64_t read_ns;    /* what was mapped by then is known */
+	uint64_t sampled_ns; /* last, while room is short */
 	UT_hash_handle hh;
 };
 
@@ -83,6 +85,8 @@ struct pa_unwinder {
 	uint64_t pass_ns; /* start of the pass */
 	uint64_t walk_ns; /* of the last pass that finished a walk */
 	uint64_t look_ns, sweep_ns;
+	bool is_short;	   /* of room: some process lacks tables... */
+	uint64_t short_ns; /* ...since then */
 	uint16_t turn;
 	/* of the mappings that are being read */
 	struct pa_mapping_list list;
@@ -627,9 +631,11 @@ int pa_unwinder__finish(struct pa_unwinder *u, const struct pa_miss_record *miss
 		.find_map = find_map,
 		.ctx = u,
 	};
-	const struct process *p = find_process(u, miss->pid);
+	struct process *p = find_process(u, miss->pid);
 	int err = 0;
 
+	if (p)
+		p->sampled_ns = miss->time;
 	/* one that waits for a table is published again when that comes */
 	if (miss->reason == PA_MISS_PROCESS ||
 	    (miss->reason == PA_MISS_MAPPING && !(p && p->awaited_cnt)))
@@ -664,19 +670,55 @@ static int take_tables(struct pa_unwinder *u)
 	return err;
 }
 
+/* A process that sleeps is withdrawn: its tables stay for as long as nobody needs the room, and its
+ * next sample is finished here. */
+static void withdraw_idle(struct pa_unwinder *u, uint64_t now_ns)
+{
+	struct process *p, *next;
+
+	HASH_ITER (hh, u->processes, p, next) {
+		uint64_t used_ns = p->sampled_ns > p->read_ns ? p->sampled_ns : p->read_ns;
+
+		if (!p->is_fp_only && now_ns >= used_ns + IDLE_NS)
+			withdraw(u, p->pid);
+	}
+}
+
+void pa_unwinder__note_samples(struct pa_unwinder *u, const struct pa_bytes *samples)
+{
+	struct process *p = NULL;
+
+	for (size_t offset = 0; u->is_short && offset < samples->len;) {
+		const struct pa_sample_record *rec = (const void *)(samples->data + offset);
+
+		if (!p || p->pid != rec->pid)
+			p = find_process(u, rec->pid);
+		if (p)
+			p->sampled_ns = rec->time;
+		offset += rec->size;
+	}
+}
+
 /* What there was no room for may have some by now. */
 static int look_for_room(struct pa_unwinder *u, uint64_t now_ns)
 {
-	bool has_news;
+	bool has_news, is_short = false;
 	int err = 0;
 
 	if (now_ns - u->look_ns < LOOK_NS)
 		return 0;
 	u->look_ns = now_ns;
+	if (u->is_short && now_ns >= u->short_ns + IDLE_NS)
+		withdraw_idle(u, now_ns);
 	has_news = pa_unwind_images__has_news(&u->images);
-	for (struct process *p = u->processes; p && !err; p = p->hh.next)
+	for (struct process *p = u->processes; p && !err; p = p->hh.next) {
+		is_short |= p->lacks || p->is_fp_only;
 		if (p->is_fp_only ? now_ns >= p->retry_ns : has_news && p->lacks)
 			err = make_due(u, p->pid);
+	}
+	if (is_short && !u->is_short)
+		u->short_ns = now_ns;
+	u->is_short = is_short;
 	return err;
 }
 

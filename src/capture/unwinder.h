@@ -76,6 +76,8 @@ int pa_unwinder__finish(struct pa_unwinder *u, const struct pa_miss_record *miss
  *  they came to code that was mapped meanwhile. The records up to the samples' times must have
  *  come. */
 void pa_unwinder__cut_stale(struct pa_unwinder *u, struct pa_bytes *samples);
+/** Samples of the pass: processes that have none for long make room for others. */
+void pa_unwinder__note_samples(struct pa_unwinder *u, const struct pa_bytes *samples);
 /** A pass ends. @return 0, -ENOMEM */
 int pa_unwinder__end_pass(struct pa_unwinder *u, uint64_t now_ns);
 void pa_unwinder__stats(const struct pa_unwinder *u, struct pa_unwinder_stats *out);

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bpf/cpu.h"
 #include "capture/unwind_images.h"
 #include "capture/unwinder.h"
 #include "check.h"
@@ -334,14 +335,36 @@ static uint64_t now(void)
 	return (uint64_t)ts.tv_sec * SECOND + (uint64_t)ts.tv_nsec;
 }
 
-static pid_t start_child(void)
+/* @param path  a file that it maps; NULL: none */
+static pid_t start_child(const char *path)
 {
-	pid_t pid = fork();
+	int ready[2], fd;
+	char byte = 0;
+	pid_t pid;
 
-	if (pid)
-		return pid;
-	pause();
-	_exit(0);
+	if (pipe(ready))
+		abort();
+	pid = fork();
+	if (!pid) {
+		fd = path ? open(path, O_RDONLY) : -1;
+		if (path &&
+		    mmap(NULL, 1 << 20, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) == MAP_FAILED)
+			_exit(1);
+		if (write(ready[1], &byte, 1) == 1)
+			pause();
+		_exit(0);
+	}
+	close(ready[1]);
+	if (read(ready[0], &byte, 1) != 1)
+		abort();
+	close(ready[0]);
+	return pid;
+}
+
+static void end_child(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 }
 
 /* Its end is not always heard of. */
@@ -349,7 +372,7 @@ TEST(who_is_gone_is_forgotten)
 {
 	struct pa_unwinder *u = new_unwinder(64 << 20);
 	struct pa_unwinder_stats before, after;
-	pid_t child = start_child();
+	pid_t child = start_child(NULL);
 	uint64_t t = now();
 
 	CHECK_EQ(pa_unwinder__publish(u, getpid()), 0);
@@ -360,8 +383,7 @@ TEST(who_is_gone_is_forgotten)
 	pa_unwinder__stats(u, &after);
 	CHECK_EQ(after.published_cnt, 2);
 	CHECK(after.table_bytes > before.table_bytes);
-	kill(child, SIGKILL);
-	waitpid(child, NULL, 0);
+	end_child(child);
 	for (int i = 1; i <= 4; i++)
 		CHECK_EQ(pa_unwinder__end_pass(u, t + i * 6 * SECOND), 0);
 	pa_unwinder__stats(u, &after);
@@ -405,6 +427,66 @@ TEST(who_does_not_fit_is_not_tried_at_each_sample)
 	CHECK(st.published_cnt >= 1);
 	pa_bytes__free(&out);
 	free_unwinder(u);
+}
+
+/* Table bytes and images of two processes, published one after the other. */
+static void publish_two(struct pa_unwinder *u, const pid_t *pids, struct pa_unwinder_stats *st)
+{
+	if (pa_unwinder__publish(u, pids[0]))
+		abort();
+	pa_unwinder__stats(u, &st[0]);
+	if (pa_unwinder__publish(u, pids[1]))
+		abort();
+	pa_unwinder__stats(u, &st[1]);
+}
+
+/* Whoever came first does not keep the room for ever: only while it is sampled. */
+TEST(who_sleeps_makes_room)
+{
+	struct images_fixture f;
+	struct pa_unwinder_stats st[2], end;
+	struct pa_sample_record rec = {.size = offsetof(struct pa_sample_record, ips)};
+	struct pa_bytes samples = {0};
+	struct pa_unwinder *u;
+	uint64_t t = now(), budget;
+	char path[96];
+	pid_t pids[2];
+
+	set_up(&f, 1 << 20);
+	for (int i = 0; i < 2; i++) {
+		copy_self(&f, i);
+		snprintf(path, sizeof(path), "%s/copy%d", folder, i);
+		pids[i] = start_child(path);
+	}
+	u = new_unwinder(64 << 20);
+	publish_two(u, pids, st);
+	CHECK_EQ(st[1].image_cnt, st[0].image_cnt + 1);
+	CHECK_EQ(st[1].over_budget_cnt, 0);
+	budget = (st[0].table_bytes + (st[1].table_bytes - st[0].table_bytes) / 2) / 7 * 8;
+	free_unwinder(u);
+
+	u = new_unwinder(budget);
+	publish_two(u, pids, st);
+	CHECK_EQ(st[1].image_cnt, st[0].image_cnt);
+	CHECK_EQ(st[1].over_budget_cnt, 1);
+	rec.pid = (uint32_t)pids[1];
+	for (int i = 1; i <= 30; i++) {
+		samples.len = 0;
+		rec.time = t + (unsigned)i * SECOND;
+		CHECK_EQ(pa_bytes__append(&samples, &rec, rec.size), 0);
+		pa_unwinder__note_samples(u, &samples);
+		CHECK_EQ(pa_unwinder__end_pass(u, rec.time), 0);
+	}
+	pa_unwinder__stats(u, &end);
+	CHECK_EQ(end.evicted_cnt, 1);
+	CHECK_EQ(end.image_cnt, st[1].image_cnt);
+	CHECK_EQ(end.published_cnt, 3); /* the second one again, once */
+	CHECK_EQ(end.over_budget_cnt, 1);
+	free_unwinder(u);
+	end_child(pids[0]);
+	end_child(pids[1]);
+	pa_bytes__free(&samples);
+	tear_down(&f);
 }
 
 TEST_MAIN()
