@@ -23,6 +23,8 @@ int pprof_buf__reserve(struct pprof_buf *b, size_t more_bytes);
 /** Append a Profile that holds one piece: concatenated, the pieces are one Profile.
  *  @return 0 or -ENOMEM; then b is unchanged */
 int pprof_buf__pack(struct pprof_buf *b, const Perftools__Profiles__Profile *piece);
+/** Append the bytes of from. @return 0 or -ENOMEM; then b is unchanged */
+int pprof_buf__append(struct pprof_buf *b, const struct pprof_buf *from);
 void pprof_buf__free(struct pprof_buf *b);
 
 struct pprof_str_slot {
@@ -50,9 +52,9 @@ void pprof_strtab__free(struct pprof_strtab *t);
  *  U+FFFD. @return 0 or -ENOMEM */
 int pprof_strtab__id(struct pprof_strtab *t, const char *s, int64_t *id);
 
-/** Write parts one after the other. @return 0, -ENOMEM, -errno of write */
-int pprof_out__fd(int fd, const struct pprof_buf *parts, size_t part_cnt, bool gzip);
+/** @return 0, -ENOMEM, -errno of write */
+int pprof_out__fd(int fd, const struct pprof_buf *b, bool gzip);
 /** The same, compressed, to a path as pprof__write_path describes. @return 0, -ENOMEM, -errno */
-int pprof_out__path(const char *path, const struct pprof_buf *parts, size_t part_cnt);
+int pprof_out__path(const char *path, const struct pprof_buf *b);
 
 #endif

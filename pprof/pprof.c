@@ -17,7 +17,8 @@
 
 struct pprof_profile {
 	struct pprof_strtab strtab;
-	struct pprof_buf types, samples, locations, functions;
+	struct pprof_buf samples; /* behind the types of their values */
+	struct pprof_buf locations, functions;
 	Perftools__Profiles__Mapping *mappings;
 	uint64_t mapping_cnt, mapping_cap;
 	uint64_t location_cnt, function_cnt; /* ids given out are 1 to cnt */
@@ -52,7 +53,7 @@ static int add_type(struct pprof_profile *p, struct pprof_value_type type)
 		return err;
 	piece.sample_type = &vts;
 	piece.n_sample_type = 1;
-	return pprof_buf__pack(&p->types, &piece);
+	return pprof_buf__pack(&p->samples, &piece);
 }
 
 int pprof__new(const struct pprof_value_type *types, size_t type_cnt, struct pprof_profile **out)
@@ -83,7 +84,6 @@ void pprof__free(struct pprof_profile *p)
 	if (!p)
 		return;
 	pprof_strtab__free(&p->strtab);
-	pprof_buf__free(&p->types);
 	pprof_buf__free(&p->samples);
 	pprof_buf__free(&p->locations);
 	pprof_buf__free(&p->functions);
@@ -435,26 +435,23 @@ static int pack_tail(struct pprof_profile *p, struct pprof_buf *out)
 	return pprof_buf__pack(out, &piece);
 }
 
-/* path NULL: write to fd. */
+/* path NULL: write to fd. The profile is put together where the samples are, which are most of it,
+ * and taken apart again. */
 static int write_profile(struct pprof_profile *p, const char *path, int fd, bool gzip)
 {
-	struct pprof_buf mappings = {0}, tail = {0};
+	const struct pprof_buf *parts[] = {&p->locations, &p->functions, &p->strtab.packed};
+	const size_t sample_bytes = p->samples.bytes;
 	int err;
 
-	err = pack_mappings(p, &mappings);
+	err = pack_mappings(p, &p->samples);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && !err; i++)
+		err = pprof_buf__append(&p->samples, parts[i]);
 	if (!err)
-		err = pack_tail(p, &tail);
-	if (!err) {
-		const struct pprof_buf parts[] = {p->types,	p->samples,   mappings,
-						  p->locations, p->functions, p->strtab.packed,
-						  tail};
-		const size_t part_cnt = sizeof(parts) / sizeof(parts[0]);
-
-		err = path ? pprof_out__path(path, parts, part_cnt)
-			   : pprof_out__fd(fd, parts, part_cnt, gzip);
-	}
-	pprof_buf__free(&mappings);
-	pprof_buf__free(&tail);
+		err = pack_tail(p, &p->samples);
+	if (!err)
+		err = path ? pprof_out__path(path, &p->samples)
+			   : pprof_out__fd(fd, &p->samples, gzip);
+	p->samples.bytes = sample_bytes;
 	return err;
 }
 

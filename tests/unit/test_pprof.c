@@ -245,6 +245,44 @@ TEST(same_calls_same_bytes)
 	CHECK(!memcmp(a + 4, "\0\0\0\0", 4)); /* gzip's mtime */
 }
 
+/* Compressed in several pieces. */
+TEST(huge)
+{
+	enum { CNT = 1 << 20, SAMPLES = 65 }; /* just above 64 MiB */
+	uint64_t *locs = malloc(CNT * sizeof(*locs)), id;
+	uint8_t *data[2] = {malloc(72 << 20), malloc(72 << 20)};
+	const int64_t values[] = {1, 2};
+	struct pprof_profile *p;
+	int bytes[2] = {0, 0};
+
+	CHECK(locs && data[0] && data[1]);
+	CHECK_EQ(pprof__new(types, 2, &p), 0);
+	for (uint64_t i = 0; i < 100; i++)
+		CHECK_EQ(pprof__add_location(p, 0, 0x400000 + i, NULL, 0, &id), 0);
+	for (size_t i = 0; i < CNT; i++)
+		locs[i] = 1 + i % 100;
+	for (int i = 0; i < SAMPLES; i++)
+		CHECK_EQ(pprof__add_sample(p, locs, CNT - i, values, NULL, 0), 0);
+	for (int gzip = 0; gzip < 2; gzip++) {
+		FILE *f = tmpfile();
+		gzFile gz;
+
+		CHECK_EQ(pprof__write_fd(p, fileno(f), gzip), 0);
+		lseek(fileno(f), 0, SEEK_SET);
+		gz = gzdopen(dup(fileno(f)), "rb");
+		bytes[gzip] = gzread(gz, data[gzip], 72 << 20);
+		gzclose(gz);
+		fclose(f);
+	}
+	CHECK(bytes[0] > 64 << 20);
+	CHECK_EQ(bytes[0], bytes[1]);
+	CHECK(!memcmp(data[0], data[1], bytes[0]));
+	pprof__free(p);
+	free(locs);
+	free(data[0]);
+	free(data[1]);
+}
+
 TEST(path_is_whole_or_absent)
 {
 	char dir[] = "/tmp/test_pprof.XXXXXX", path[64], link_path[64];
