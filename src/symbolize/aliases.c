@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <elf.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,23 +103,51 @@ static void order_group(struct chooser *c, struct pa_rawsym *syms, size_t cnt)
 	}
 }
 
-void pa_aliases__drop(struct pa_symbuild *b)
+/* By address, those of one address in the order of the symbol table. */
+static int sort_by_address(struct pa_symbuild *b)
+{
+	struct pa_addrkey *keys = malloc(b->cnt * sizeof(*keys));
+	struct pa_rawsym *sorted = malloc(b->cnt * sizeof(*sorted));
+	int err = -ENOMEM;
+
+	if (!keys || !sorted)
+		goto out;
+	for (size_t i = 0; i < b->cnt; i++)
+		keys[i] = (struct pa_addrkey){b->raw[i].addr, (uint32_t)i, 0};
+	err = pa_addrkeys__sort(keys, b->cnt);
+	if (err)
+		goto out;
+	for (size_t i = 0; i < b->cnt; i++) {
+		sorted[i] = b->raw[keys[i].index];
+		sorted[i].seq = keys[i].index;
+	}
+	free(b->raw);
+	b->raw = sorted;
+	b->cap = b->cnt;
+	sorted = NULL;
+out:
+	free(sorted);
+	free(keys);
+	return err;
+}
+
+int pa_aliases__drop(struct pa_symbuild *b)
 {
 	struct chooser c = {.b = b};
 	size_t kept = 0, next;
 	uint64_t covered_to = 0;
+	int err = b->cnt ? sort_by_address(b) : 0;
 
-	if (!b->cnt)
-		return;
-	for (size_t i = 0; i < b->cnt; i++)
-		b->raw[i].seq = (uint32_t)i;
-	qsort(b->raw, b->cnt, sizeof(*b->raw), compare_symbols);
+	if (err)
+		return err;
 	for (size_t i = 0; i < b->cnt; i = next) {
 		uint64_t addr = b->raw[i].addr, reach = 0;
 		size_t first = kept;
 
 		for (next = i + 1; next < b->cnt && b->raw[next].addr == addr;)
 			next++;
+		if (next - i > 1)
+			qsort(b->raw + i, next - i, sizeof(*b->raw), compare_symbols);
 		order_group(&c, b->raw + i, next - i);
 		for (size_t j = i; j < next; j++) {
 			struct pa_rawsym s = b->raw[j];
@@ -136,4 +165,5 @@ void pa_aliases__drop(struct pa_symbuild *b)
 			covered_to = addr + reach;
 	}
 	b->cnt = kept;
+	return 0;
 }

@@ -16,6 +16,7 @@
 
 #define CHUNK_BYTES 49152 /* of a symbol table, read at a time; a multiple of 16 and 24 */
 #define NESTING_MAX 64
+#define STUB_NAMES_BYTES 16384 /* of most images */
 
 int pa_symbuild__append(struct pa_symbuild *b, const struct pa_rawsym *sym)
 {
@@ -27,29 +28,65 @@ int pa_symbuild__append(struct pa_symbuild *b, const struct pa_rawsym *sym)
 	return 0;
 }
 
-int pa_symbuild__names(struct pa_symbuild *b, const void *data, size_t bytes, uint32_t *at)
+/* Make room behind the names. @return where, or NULL: *err is -EFBIG or -ENOMEM */
+static char *reserve_names(struct pa_symbuild *b, size_t bytes, int *err)
 {
 	size_t cap = b->names_cap;
+	char *p;
 
+	*err = -EFBIG;
 	if (bytes > PA_STRTAB_MAX_BYTES || b->names_bytes > 3ull * PA_STRTAB_MAX_BYTES)
-		return -EFBIG;
+		return NULL;
+	*err = -ENOMEM;
 	if (b->names_bytes + bytes > cap) {
-		char *p;
-
-		/* The first table is the big one: no room beyond it until it is needed. */
-		cap = cap ? cap * 2 : bytes;
+		/* The first table is the big one; the names of stubs follow it. */
+		cap = cap ? cap + cap / 2 : bytes + STUB_NAMES_BYTES;
 		if (cap < b->names_bytes + bytes)
 			cap = b->names_bytes + bytes;
 		p = realloc(b->names, cap);
 		if (!p)
-			return -ENOMEM;
+			return NULL;
 		b->names = p;
 		b->names_cap = cap;
 	}
+	*err = 0;
+	return b->names + b->names_bytes;
+}
+
+int pa_symbuild__names(struct pa_symbuild *b, const void *data, size_t bytes, uint32_t *at)
+{
+	int err;
+	char *to = reserve_names(b, bytes, &err);
+
+	if (!to)
+		return err;
 	if (bytes)
-		memcpy(b->names + b->names_bytes, data, bytes);
+		memcpy(to, data, bytes);
 	*at = (uint32_t)b->names_bytes;
 	b->names_bytes += bytes;
+	return 0;
+}
+
+/* Append a string table and a NUL. */
+static int read_names(struct pa_symbuild *b, const struct pa_elf *e,
+		      const struct pa_elf_section *strings, uint32_t *at)
+{
+	char *to;
+	int err;
+
+	if (strings->offset > e->bytes || strings->bytes > e->bytes - strings->offset)
+		return -ENODATA;
+	if (strings->bytes >= PA_STRTAB_MAX_BYTES)
+		return -EFBIG;
+	to = reserve_names(b, strings->bytes + 1, &err);
+	if (!to)
+		return err;
+	err = pa_elf__read(e, strings->offset, to, strings->bytes);
+	if (err)
+		return err;
+	to[strings->bytes] = '\0';
+	*at = (uint32_t)b->names_bytes;
+	b->names_bytes += strings->bytes + 1;
 	return 0;
 }
 
@@ -127,10 +164,9 @@ static int add_table(struct pa_symbuild *b, const struct pa_elf *e,
 {
 	size_t entry = e->is_64 ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym);
 	const struct pa_elf_section *strings;
-	void *names = NULL;
 	char *chunk = NULL;
 	uint64_t cnt;
-	uint32_t base;
+	uint32_t base = 0;
 	int err;
 
 	if (!table || table->type == SHT_NOBITS || table->link >= e->section_cnt ||
@@ -139,12 +175,13 @@ static int add_table(struct pa_symbuild *b, const struct pa_elf *e,
 	strings = &e->sections[table->link];
 	if (strings->type != SHT_STRTAB || table->offset > e->bytes)
 		return 0;
-	err = pa_elf__load(e, strings, PA_STRTAB_MAX_BYTES - 1, &names);
-	if (!err)
-		err = pa_symbuild__names(b, names, strings->bytes + 1, &base);
-	free(names);
+	err = read_names(b, e, strings, &base);
 	if (err)
 		return err == -ENOMEM ? err : 0;
+	if (table->type == SHT_DYNSYM) {
+		b->dynstr = strings;
+		b->dynstr_at = base;
+	}
 	chunk = malloc(CHUNK_BYTES);
 	if (!chunk)
 		return -ENOMEM;
@@ -220,10 +257,13 @@ static int set_outer(struct pa_elfsyms *t)
 static int finish(struct pa_symbuild *b, struct pa_elfsyms *t)
 {
 	size_t cnt = 0;
+	int err;
 
 	if (!b->cnt)
 		return 0;
-	pa_aliases__drop(b);
+	err = pa_aliases__drop(b);
+	if (err)
+		return err;
 	set_sizes(b);
 	t->syms = malloc(b->cnt * sizeof(*t->syms));
 	if (!t->syms)

@@ -90,6 +90,17 @@ int pa_loads__vaddr(const struct pa_elf_segment *loads, size_t cnt, uint64_t off
  *  @return 0, -ENOENT there is none */
 int pa_own_vdso(const void **out, size_t *bytes);
 
+/* ---- addrsort.c ---------------------------------------------------------------------------- */
+
+struct pa_addrkey {
+	uint64_t addr;
+	uint32_t index; /* of what has the address */
+	uint32_t zero;
+};
+
+/** Sort by address; what is equal keeps its order. cnt is below 2^32. @return 0, -ENOMEM */
+int pa_addrkeys__sort(struct pa_addrkey *keys, size_t cnt);
+
 /* ---- elfsyms.c, aliases.c, plt.c: sorted function symbols of one image --------------------- */
 
 struct pa_elfsym {
@@ -123,6 +134,8 @@ struct pa_symbuild {
 	size_t cnt, cap;
 	char *names;
 	size_t names_bytes, names_cap;
+	const struct pa_elf_section *dynstr; /* is among names, from dynstr_at on; NULL: not */
+	uint32_t dynstr_at;
 };
 
 /** Read the symbols of a file, with debug file and mini-debuginfo.
@@ -143,8 +156,8 @@ int pa_symbuild__append(struct pa_symbuild *b, const struct pa_rawsym *sym);
 /** Of a symbol of an ELF file. */
 uint16_t pa_aliases__rank(unsigned bind, bool notype, bool sized);
 /** Sort by address. Keep of the symbols at one address the best, which comes last, and those that
- *  reach further than a better one. Labels that lie in a function go. */
-void pa_aliases__drop(struct pa_symbuild *b);
+ *  reach further than a better one. Labels that lie in a function go. @return 0, -ENOMEM */
+int pa_aliases__drop(struct pa_symbuild *b);
 /** Append bytes to the names. @param at  where they begin. @return 0, -EFBIG, -ENOMEM */
 int pa_symbuild__names(struct pa_symbuild *b, const void *data, size_t bytes, uint32_t *at);
 /** Add NAME@plt for each entry of the procedure linkage tables. @return 0, -ENOMEM */

@@ -5,7 +5,6 @@
  */
 #include <elf.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +12,7 @@
 
 #define PLT_MAX_BYTES (4u << 20)
 #define RELA_MAX_BYTES (16u << 20)
+#define CHUNK_BYTES 49152 /* of relocations, read at a time; a multiple of 24 */
 #define STRINGS_MAX_BYTES (64u << 20)
 #define NAME_MAX_BYTES 512u
 #define NAMES_MAX_BYTES (16u << 20)
@@ -25,43 +25,65 @@ struct slot {
 	uint32_t symbol; /* in .dynsym */
 };
 
+struct stub {
+	uint64_t addr, limit; /* limit: of its section */
+	uint32_t bytes, symbol;
+};
+
 struct plt {
 	const struct pa_elf *e;
 	struct slot *slots; /* by address */
 	size_t slot_cnt, slot_cap;
-	char *symbols, *strings;
-	size_t symbol_cnt, strings_bytes;
+	struct stub *stubs;
+	size_t stub_cnt, stub_cap;
+	char *symbols; /* from the first that a stub needs to the last */
+	uint32_t first_symbol, symbol_cnt;
+	char *strings; /* loaded here, or NULL: those of b */
+	size_t strings_bytes;
 	size_t names_bytes; /* made so far: many stubs may claim one long name */
 };
+
+static int take_slots(struct plt *p, const char *chunk, size_t cnt, bool jumps_only)
+{
+	uint32_t jump = p->e->machine == EM_X86_64 ? R_X86_64_JUMP_SLOT : R_AARCH64_JUMP_SLOT;
+	uint32_t data = p->e->machine == EM_X86_64 ? R_X86_64_GLOB_DAT : R_AARCH64_GLOB_DAT;
+
+	for (size_t i = 0; i < cnt; i++) {
+		Elf64_Rela rela;
+		uint32_t type;
+
+		memcpy(&rela, chunk + i * sizeof(rela), sizeof(rela));
+		type = ELF64_R_TYPE(rela.r_info);
+		if (type != jump && (jumps_only || type != data))
+			continue;
+		if (pa_array_grow(&p->slots, p->slot_cnt, &p->slot_cap, sizeof(*p->slots)))
+			return -ENOMEM;
+		p->slots[p->slot_cnt++] =
+			(struct slot){rela.r_offset, (uint32_t)ELF64_R_SYM(rela.r_info)};
+	}
+	return 0;
+}
 
 static int add_slots(struct plt *p, const char *name, bool jumps_only)
 {
 	const struct pa_elf_section *s = pa_elf__section(p->e, name, SHT_RELA);
-	uint32_t jump = p->e->machine == EM_X86_64 ? R_X86_64_JUMP_SLOT : R_AARCH64_JUMP_SLOT;
-	uint32_t data = p->e->machine == EM_X86_64 ? R_X86_64_GLOB_DAT : R_AARCH64_GLOB_DAT;
-	void *raw;
-	int err;
+	char *chunk;
+	int err = 0;
 
-	if (!s)
+	if (!s || s->offset > p->e->bytes || s->bytes > p->e->bytes - s->offset ||
+	    s->bytes > RELA_MAX_BYTES)
 		return 0;
-	err = pa_elf__load(p->e, s, RELA_MAX_BYTES, &raw);
-	if (err)
-		return err == -ENOMEM ? err : 0;
-	for (size_t i = 0; i < s->bytes / sizeof(Elf64_Rela); i++) {
-		Elf64_Rela rela;
-		uint32_t type;
+	chunk = malloc(CHUNK_BYTES);
+	if (!chunk)
+		return -ENOMEM;
+	for (uint64_t at = 0; at + sizeof(Elf64_Rela) <= s->bytes && !err; at += CHUNK_BYTES) {
+		uint64_t n = s->bytes - at < CHUNK_BYTES ? s->bytes - at : CHUNK_BYTES;
 
-		memcpy(&rela, (char *)raw + i * sizeof(rela), sizeof(rela));
-		type = ELF64_R_TYPE(rela.r_info);
-		if (type != jump && (jumps_only || type != data))
-			continue;
-		err = pa_array_grow(&p->slots, p->slot_cnt, &p->slot_cap, sizeof(*p->slots));
-		if (err)
+		if (pa_elf__read(p->e, s->offset + at, chunk, n))
 			break;
-		p->slots[p->slot_cnt++] =
-			(struct slot){rela.r_offset, (uint32_t)ELF64_R_SYM(rela.r_info)};
+		err = take_slots(p, chunk, n / sizeof(Elf64_Rela), jumps_only);
 	}
-	free(raw);
+	free(chunk);
 	return err;
 }
 
@@ -72,32 +94,17 @@ static int compare_slots(const void *pa, const void *pb)
 	return a->addr < b->addr ? -1 : a->addr > b->addr;
 }
 
-static int add_stub(struct pa_symbuild *b, struct plt *p, const struct pa_elf_section *s,
-		    uint64_t addr, uint64_t bytes, uint32_t symbol)
+static int note_stub(struct plt *p, const struct pa_elf_section *s, uint64_t addr, uint32_t bytes,
+		     uint32_t symbol)
 {
-	struct pa_rawsym raw = {.addr = addr, .bytes = bytes, .rank = 1 << 8};
-	char name[NAME_MAX_BYTES + sizeof("@plt")];
-	Elf64_Sym sym;
-	int n, err;
-
-	if (symbol >= p->symbol_cnt)
-		return 0;
-	memcpy(&sym, p->symbols + symbol * sizeof(sym), sizeof(sym));
-	if (sym.st_name >= p->strings_bytes || !p->strings[sym.st_name])
-		return 0;
-	n = (int)strnlen(p->strings + sym.st_name, NAME_MAX_BYTES + 1);
-	if (n > (int)NAME_MAX_BYTES || p->names_bytes > NAMES_MAX_BYTES)
-		return 0;
-	n = snprintf(name, sizeof(name), "%s@plt", p->strings + sym.st_name);
-	p->names_bytes += (size_t)n;
-	raw.limit = s->addr + s->bytes;
-	err = pa_symbuild__names(b, name, (size_t)n + 1, &raw.name);
-	return err ? err : pa_symbuild__append(b, &raw);
+	if (pa_array_grow(&p->stubs, p->stub_cnt, &p->stub_cap, sizeof(*p->stubs)))
+		return -ENOMEM;
+	p->stubs[p->stub_cnt++] = (struct stub){addr, s->addr + s->bytes, bytes, symbol};
+	return 0;
 }
 
 /* x86-64: find the jump in each 8 or 16 bytes, with or without endbr64 and bnd before it. */
-static int scan_x86(struct pa_symbuild *b, struct plt *p, const struct pa_elf_section *s,
-		    const unsigned char *code)
+static int scan_x86(struct plt *p, const struct pa_elf_section *s, const unsigned char *code)
 {
 	size_t step = s->entsize == 8 ? 8 : 16;
 	int err = 0;
@@ -113,7 +120,7 @@ static int scan_x86(struct pa_symbuild *b, struct plt *p, const struct pa_elf_se
 			want.addr = s->addr + at + i + X86_JUMP_BYTES + (uint64_t)(int64_t)disp;
 			slot = bsearch(&want, p->slots, p->slot_cnt, sizeof(want), compare_slots);
 			if (slot)
-				err = add_stub(b, p, s, s->addr + at, step, slot->symbol);
+				err = note_stub(p, s, s->addr + at, (uint32_t)step, slot->symbol);
 			break;
 		}
 	}
@@ -121,7 +128,7 @@ static int scan_x86(struct pa_symbuild *b, struct plt *p, const struct pa_elf_se
 }
 
 /* aarch64: stubs are in the order of their relocations, 16 bytes each, after a header. */
-static int count_a64(struct pa_symbuild *b, struct plt *p, const struct pa_elf_section *s)
+static int count_a64(struct plt *p, const struct pa_elf_section *s)
 {
 	int err = 0;
 
@@ -130,12 +137,12 @@ static int count_a64(struct pa_symbuild *b, struct plt *p, const struct pa_elf_s
 
 		if (at + A64_STUB_BYTES > s->bytes)
 			break;
-		err = add_stub(b, p, s, s->addr + at, A64_STUB_BYTES, p->slots[i].symbol);
+		err = note_stub(p, s, s->addr + at, A64_STUB_BYTES, p->slots[i].symbol);
 	}
 	return err;
 }
 
-static int scan(struct pa_symbuild *b, struct plt *p, const char *name)
+static int scan(struct plt *p, const char *name)
 {
 	const struct pa_elf_section *s = pa_elf__section(p->e, name, SHT_PROGBITS);
 	void *code;
@@ -146,55 +153,107 @@ static int scan(struct pa_symbuild *b, struct plt *p, const char *name)
 	err = pa_elf__load(p->e, s, PLT_MAX_BYTES, &code);
 	if (err)
 		return err == -ENOMEM ? err : 0;
-	err = scan_x86(b, p, s, code);
+	err = scan_x86(p, s, code);
 	free(code);
 	return err;
 }
 
-static int load_symbols(struct plt *p)
+static int find_stubs(struct plt *p)
 {
-	const struct pa_elf_section *s = pa_elf__section(p->e, ".dynsym", SHT_DYNSYM);
+	bool is_x86 = p->e->machine == EM_X86_64;
+	const struct pa_elf_section *s;
+	int err = add_slots(p, ".rela.plt", !is_x86);
+
+	if (!err && is_x86)
+		err = add_slots(p, ".rela.dyn", false);
+	if (err || !p->slot_cnt)
+		return err;
+	if (!is_x86) {
+		s = pa_elf__section(p->e, ".plt", SHT_PROGBITS);
+		return s ? count_a64(p, s) : 0;
+	}
+	qsort(p->slots, p->slot_cnt, sizeof(*p->slots), compare_slots);
+	err = scan(p, ".plt");
+	if (!err)
+		err = scan(p, ".plt.sec");
+	return err ? err : scan(p, ".plt.got");
+}
+
+/* The symbols of the stubs, and the strings unless b has them. */
+static int load_symbols(struct plt *p, const struct pa_symbuild *b,
+			const struct pa_elf_section *dynsym)
+{
+	const struct pa_elf_section *strings = &p->e->sections[dynsym->link];
+	struct pa_elf_section part = *dynsym;
+	uint64_t cnt = dynsym->bytes / sizeof(Elf64_Sym), first = cnt, end = 0;
 	int err;
 
-	if (!s || s->link >= p->e->section_cnt)
+	for (size_t i = 0; i < p->stub_cnt; i++) {
+		uint64_t symbol = p->stubs[i].symbol;
+
+		if (symbol >= cnt)
+			continue;
+		first = symbol < first ? symbol : first;
+		end = symbol >= end ? symbol + 1 : end;
+	}
+	if (first >= end || dynsym->offset > p->e->bytes)
 		return -ENOENT;
-	err = pa_elf__load(p->e, s, STRINGS_MAX_BYTES, (void **)&p->symbols);
+	part.offset += first * sizeof(Elf64_Sym);
+	part.bytes = (end - first) * sizeof(Elf64_Sym);
+	p->first_symbol = (uint32_t)first;
+	p->symbol_cnt = (uint32_t)(end - first);
+	err = pa_elf__load(p->e, &part, STRINGS_MAX_BYTES, (void **)&p->symbols);
 	if (err)
 		return err;
-	p->symbol_cnt = s->bytes / sizeof(Elf64_Sym);
-	s = &p->e->sections[s->link];
-	err = pa_elf__load(p->e, s, STRINGS_MAX_BYTES, (void **)&p->strings);
-	p->strings_bytes = s->bytes;
-	return err;
+	p->strings_bytes = strings->bytes;
+	return b->dynstr == strings
+		       ? 0
+		       : pa_elf__load(p->e, strings, STRINGS_MAX_BYTES, (void **)&p->strings);
+}
+
+static int add_stub(struct pa_symbuild *b, struct plt *p, const struct stub *stub)
+{
+	struct pa_rawsym raw = {
+		.addr = stub->addr, .bytes = stub->bytes, .limit = stub->limit, .rank = 1 << 8};
+	const char *strings = p->strings ? p->strings : b->names + b->dynstr_at;
+	char name[NAME_MAX_BYTES + sizeof("@plt")];
+	uint32_t i = stub->symbol - p->first_symbol;
+	Elf64_Sym sym;
+	size_t bytes;
+	int err;
+
+	if (stub->symbol < p->first_symbol || i >= p->symbol_cnt)
+		return 0;
+	memcpy(&sym, p->symbols + i * sizeof(sym), sizeof(sym));
+	if (sym.st_name >= p->strings_bytes || !strings[sym.st_name])
+		return 0;
+	bytes = strnlen(strings + sym.st_name, NAME_MAX_BYTES + 1);
+	if (bytes > NAME_MAX_BYTES || p->names_bytes > NAMES_MAX_BYTES)
+		return 0;
+	memcpy(name, strings + sym.st_name, bytes);
+	memcpy(name + bytes, "@plt", sizeof("@plt"));
+	bytes += sizeof("@plt") - 1;
+	p->names_bytes += bytes;
+	err = pa_symbuild__names(b, name, bytes + 1, &raw.name);
+	return err ? err : pa_symbuild__append(b, &raw);
 }
 
 int pa_plt__add(struct pa_symbuild *b, const struct pa_elf *e)
 {
+	const struct pa_elf_section *dynsym = pa_elf__section(e, ".dynsym", SHT_DYNSYM);
 	struct plt p = {.e = e};
-	bool is_x86 = e->machine == EM_X86_64;
 	int err;
 
-	if (!e->is_64 || (!is_x86 && e->machine != EM_AARCH64))
+	if (!e->is_64 || (e->machine != EM_X86_64 && e->machine != EM_AARCH64) || !dynsym ||
+	    dynsym->link >= e->section_cnt)
 		return 0;
-	err = load_symbols(&p);
-	if (!err)
-		err = add_slots(&p, ".rela.plt", !is_x86);
-	if (!err && is_x86)
-		err = add_slots(&p, ".rela.dyn", false);
-	if (!err && p.slot_cnt && is_x86) {
-		qsort(p.slots, p.slot_cnt, sizeof(*p.slots), compare_slots);
-		err = scan(b, &p, ".plt");
-		if (!err)
-			err = scan(b, &p, ".plt.sec");
-		if (!err)
-			err = scan(b, &p, ".plt.got");
-	} else if (!err && p.slot_cnt) {
-		const struct pa_elf_section *s = pa_elf__section(e, ".plt", SHT_PROGBITS);
-
-		if (s)
-			err = count_a64(b, &p, s);
-	}
+	err = find_stubs(&p);
+	if (!err && p.stub_cnt)
+		err = load_symbols(&p, b, dynsym);
+	for (size_t i = 0; i < p.stub_cnt && !err; i++)
+		err = add_stub(b, &p, &p.stubs[i]);
 	free(p.slots);
+	free(p.stubs);
 	free(p.symbols);
 	free(p.strings);
 	return err == -ENOMEM ? err : 0;
