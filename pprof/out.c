@@ -16,6 +16,8 @@
 
 #include "internal.h"
 
+#define LARGE_BYTES (2u << 20)
+#define MAPPED_BYTES (40u << 20)
 #define GZIP_LEVEL 1 /* 2 takes a third longer and saves a twentieth */
 /* Not all readers know files of several members, so that only huge profiles become one. */
 #define MEMBER_BYTES ((size_t)64 << 20)
@@ -31,6 +33,9 @@ int pprof_buf__reserve(struct pprof_buf *b, size_t more_bytes)
 		return -ENOMEM;
 	while (cap_bytes - b->bytes < more_bytes)
 		cap_bytes += cap_bytes / 2;
+	/* What is this large is mapped memory, which grows without being copied. */
+	if (b->bytes >= LARGE_BYTES && cap_bytes < MAPPED_BYTES)
+		cap_bytes = MAPPED_BYTES;
 	data = realloc(b->data, cap_bytes);
 	if (!data)
 		return -ENOMEM;

@@ -180,30 +180,6 @@ int pprof__set_mapping_flags(struct pprof_profile *p, uint64_t id, bool function
 	return 0;
 }
 
-int pprof__add_function(struct pprof_profile *p, const struct pprof_function *f, uint64_t *id)
-{
-	Perftools__Profiles__Profile piece = PERFTOOLS__PROFILES__PROFILE__INIT;
-	Perftools__Profiles__Function fn = PERFTOOLS__PROFILES__FUNCTION__INIT, *fns = &fn;
-	const char *system_name = f->system_name ? f->system_name : f->name;
-	int err;
-
-	fn.id = p->function_cnt + 1;
-	fn.start_line = f->start_line;
-	err = pprof_strtab__id(&p->strtab, f->name, &fn.name);
-	if (!err)
-		err = pprof_strtab__id(&p->strtab, system_name, &fn.system_name);
-	if (!err)
-		err = pprof_strtab__id(&p->strtab, f->filename, &fn.filename);
-	if (err)
-		return err;
-	piece.function = &fns;
-	piece.n_function = 1;
-	err = pprof_buf__pack(&p->functions, &piece);
-	if (!err)
-		*id = ++p->function_cnt;
-	return err;
-}
-
 /* cnt messages and the array of pointers to them that protobuf-c wants, or NULL. */
 static void *scratch(struct pprof_profile *p, size_t cnt, size_t msg_bytes, void ***ptrs)
 {
@@ -252,14 +228,16 @@ static int intern_label(struct pprof_profile *p, const struct pprof_label *label
 	return label->num_unit ? pprof_strtab__id(&p->strtab, label->num_unit, &out->num_unit) : 0;
 }
 
-/* Samples and locations are most of a profile: they are packed here, without a message in between.
- * The rules are protobuf's: a field is number << 3 | type, then for type 0 a varint, for type 2 a
- * length and bytes; zeros are left out. */
-enum { PROFILE_SAMPLE = 2, PROFILE_LOCATION = 4 };
+/* Samples, locations and functions are most of a profile: they are packed here, without a message
+ * in between. The rules are protobuf's: a field is number << 3 | type, then for type 0 a varint,
+ * for type 2 a length and bytes; zeros are left out. */
+enum { PROFILE_SAMPLE = 2, PROFILE_LOCATION = 4, PROFILE_FUNCTION = 5 };
 enum { SAMPLE_LOCATION_ID = 1, SAMPLE_VALUE = 2, SAMPLE_LABEL = 3 };
 enum { LABEL_KEY = 1, LABEL_STR = 2, LABEL_NUM = 3, LABEL_NUM_UNIT = 4 };
 enum { LOCATION_ID = 1, LOCATION_MAPPING_ID = 2, LOCATION_ADDRESS = 3, LOCATION_LINE = 4 };
 enum { LINE_FUNCTION_ID = 1, LINE_LINE = 2 };
+enum { FUNCTION_ID = 1, FUNCTION_NAME = 2, FUNCTION_SYSTEM_NAME = 3 };
+enum { FUNCTION_FILENAME = 4, FUNCTION_START_LINE = 5 };
 enum { TYPE_VARINT = 0, TYPE_BYTES = 2, VARINT_MAX_BYTES = 10 };
 
 static size_t varint_bytes(uint64_t v)
@@ -366,6 +344,38 @@ int pprof__add_sample(struct pprof_profile *p, const uint64_t *location_ids, siz
 	for (size_t i = 0; i < label_cnt; i++)
 		to = put_label(to, &ids[i]);
 	p->samples.bytes = to - p->samples.data;
+	return 0;
+}
+
+int pprof__add_function(struct pprof_profile *p, const struct pprof_function *f, uint64_t *id)
+{
+	const uint64_t new_id = p->function_cnt + 1, start_line = (uint64_t)f->start_line;
+	int64_t name, system_name, filename;
+	size_t bytes;
+	uint8_t *to;
+	int err;
+
+	err = pprof_strtab__id(&p->strtab, f->name, &name);
+	system_name = name;
+	if (!err && f->system_name && f->system_name != f->name)
+		err = pprof_strtab__id(&p->strtab, f->system_name, &system_name);
+	if (!err)
+		err = pprof_strtab__id(&p->strtab, f->filename, &filename);
+	if (err)
+		return err;
+	bytes = field_bytes(new_id) + field_bytes(name) + field_bytes(system_name) +
+		field_bytes(filename) + field_bytes(start_line);
+	err = pprof_buf__reserve(&p->functions, bytes + 1 + VARINT_MAX_BYTES);
+	if (err)
+		return err;
+	to = put_length(p->functions.data + p->functions.bytes, PROFILE_FUNCTION, bytes);
+	to = put_field(to, FUNCTION_ID, new_id);
+	to = put_field(to, FUNCTION_NAME, name);
+	to = put_field(to, FUNCTION_SYSTEM_NAME, system_name);
+	to = put_field(to, FUNCTION_FILENAME, filename);
+	to = put_field(to, FUNCTION_START_LINE, start_line);
+	p->functions.bytes = to - p->functions.data;
+	*id = p->function_cnt = new_id;
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "addrsort.h"
 #include "convert/session.h"
 
 /* "cycles, instructions": the events of the stacks that are left out. */
@@ -163,32 +164,35 @@ static int load_hottest_first(struct pa_session *s)
 	return err;
 }
 
-static int compare_places(const void *pa, const void *pb, void *ctx)
+/* By image, then by address. */
+static int sort_places(const struct pa_session *s, struct pa_addrkey *keys)
 {
-	const struct pa_session *s = ctx;
-	const struct pa_place *a = &s->places.places[*(const uint32_t *)pa];
-	const struct pa_place *b = &s->places.places[*(const uint32_t *)pb];
+	const struct pa_place *places = s->places.places;
+	size_t cnt = s->places.cnt;
+	int err;
 
-	if (a->image != b->image)
-		return a->image < b->image ? -1 : 1;
-	return a->address < b->address ? -1 : a->address > b->address;
+	for (size_t i = 0; i < cnt; i++)
+		keys[i] = (struct pa_addrkey){places[i].address, (uint32_t)i, 0};
+	err = pa_addrkeys__sort(keys, cnt);
+	for (size_t i = 0; i < cnt; i++) {
+		uint32_t image = places[keys[i].index].image;
+
+		keys[i].addr = image == PA_NONE ? s->image_cnt : image;
+	}
+	return err ? err : pa_addrkeys__sort(keys, cnt);
 }
 
 /* In the order of their addresses: what was read of a file for one is at hand for the next. */
 static int resolve_places(struct pa_session *s)
 {
 	size_t cnt = s->places.cnt;
-	uint32_t *order = malloc((cnt + 1) * sizeof(*order));
-	int err = order ? 0 : -ENOMEM;
+	struct pa_addrkey *keys = malloc((cnt + 1) * sizeof(*keys));
+	int err = keys ? sort_places(s, keys) : -ENOMEM;
 
 	for (size_t i = 0; !err && i < cnt; i++)
-		order[i] = (uint32_t)i;
-	if (!err && cnt)
-		qsort_r(order, cnt, sizeof(*order), compare_places, s);
-	for (size_t i = 0; !err && i < cnt; i++)
-		err = pa_session_resolve__place(s, &s->places.places[order[i]],
-						&s->frames[order[i]]);
-	free(order);
+		err = pa_session_resolve__place(s, &s->places.places[keys[i].index],
+						&s->frames[keys[i].index]);
+	free(keys);
 	return err;
 }
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "addrsort.h"
 #include "pool.h"
 #include "symbolize/symbolize.h"
 
@@ -89,17 +90,6 @@ int pa_loads__vaddr(const struct pa_elf_segment *loads, size_t cnt, uint64_t off
 /** The memory of our own vdso; the kernel gives every process the same one.
  *  @return 0, -ENOENT there is none */
 int pa_own_vdso(const void **out, size_t *bytes);
-
-/* ---- addrsort.c ---------------------------------------------------------------------------- */
-
-struct pa_addrkey {
-	uint64_t addr;
-	uint32_t index; /* of what has the address */
-	uint32_t zero;
-};
-
-/** Sort by address; what is equal keeps its order. cnt is below 2^32. @return 0, -ENOMEM */
-int pa_addrkeys__sort(struct pa_addrkey *keys, size_t cnt);
 
 /* ---- elfsyms.c, aliases.c, plt.c: sorted function symbols of one image --------------------- */
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * addrsort.c - sort by address, by its digits: symbols come by the hundred thousand, and most of a
+ * addrsort.c - sort by address, by its digits: they come by the hundred thousand, and most of a
  * comparing sort's time goes to comparisons whose outcome can't be foreseen.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "symbolize/internal.h"
+#include "addrsort.h"
 
 #define DIGIT_BITS 11
 #define DIGITS_CNT (1u << DIGIT_BITS)
