@@ -24,7 +24,7 @@ build_packages() {
 	bzip2 bzip2                     # ... and Ubuntu's
 	libbpf-dev
 	libelf-dev                      # ELF reading
-	libdw-dev                       # dwarf.h: the constants of DWARF
+	libdw-dev                       # dwarf.h, and libdwfl for a tool of the tests
 	libtraceevent-dev               # tracepoint formats
 	zlib1g-dev
 	libzstd-dev                     # compressed perf.data
