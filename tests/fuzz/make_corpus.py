@@ -344,7 +344,7 @@ def kallcache(_tmp):
     cells = struct.pack("<4I", 0, 1, 1, 2)
     modules = struct.pack("<2I", 0, names.index(b"[xfs]"))
     body = regions + syms + cells + modules + names
-    head = struct.pack("<II16sIIQQQIIII", 0x4b414c53, 3, b"boot id", 2, 2, 0, len(body), 0, 2, 4,
+    head = struct.pack("<II16sIIQQQIIII", 0x4b414c53, 4, b"boot id", 2, 2, 0, len(body), 0, 2, 4,
                        len(names), 0)
     return {"two-regions": head + body}
 
