@@ -11,6 +11,8 @@
 #include "internal.h"
 
 #define FIRST_SLOTS 1024
+/* Of protobuf: a field is number << 3 | type, then a length and bytes. */
+enum { PROFILE_STRING_TABLE = 6, TYPE_BYTES = 2, VARINT_MAX_BYTES = 10 };
 
 static uint64_t mix(uint64_t a, uint64_t b)
 {
@@ -125,8 +127,8 @@ static int grow_slots(struct pprof_strtab *t)
 
 static int append(struct pprof_strtab *t, const char *s, size_t bytes)
 {
-	Perftools__Profiles__Profile piece = PERFTOOLS__PROFILES__PROFILE__INIT;
-	char *str = (char *)s;
+	size_t left = bytes;
+	uint8_t *to;
 	int err;
 
 	if (t->str_cnt == UINT32_MAX)
@@ -143,11 +145,16 @@ static int append(struct pprof_strtab *t, const char *s, size_t bytes)
 		t->strs = strs;
 		t->str_cap = cap;
 	}
-	piece.string_table = &str;
-	piece.n_string_table = 1;
-	err = pprof_buf__pack(&t->packed, &piece);
+	err = pprof_buf__reserve(&t->packed, 1 + VARINT_MAX_BYTES + bytes);
 	if (err)
 		return err;
+	to = t->packed.data + t->packed.bytes;
+	*to++ = PROFILE_STRING_TABLE << 3 | TYPE_BYTES;
+	for (; left >= 0x80; left >>= 7)
+		*to++ = left | 0x80;
+	*to++ = left;
+	memcpy(to, s, bytes);
+	t->packed.bytes = to + bytes - t->packed.data;
 	t->strs[t->str_cnt].off = t->packed.bytes - bytes;
 	t->strs[t->str_cnt++].bytes = bytes;
 	return 0;
