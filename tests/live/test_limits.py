@@ -25,7 +25,8 @@ def test_only_active_processes_are_looked_at(agent, spawn, workload, tmp_path, s
     assert active <= set(maps)
     asleep = set(run.children(sleeper.pid))
     assert len(asleep) == sleeping and not asleep & set(maps)
-    assert len(maps) == len(set(maps)) < 60, sorted(maps)
+    # for the records, for the unwind tables, and when awaited tables are there
+    assert len(set(maps)) < 60 and len(maps) < 5 * len(set(maps)), sorted(maps)
     assert not asleep & {int(pid) for pid in re.findall(r'"/proc/(\d+)/', opened)}
     # some 100 bytes for each sample, 1 KiB or so for each process
     assert data.stat().st_size < 1_000_000
