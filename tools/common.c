@@ -16,10 +16,11 @@
 #include "common.h"
 
 #ifdef M_TRIM_THRESHOLD
-#define HEAP_BYTES (256ul << 20) /* address space: what is not used takes no memory */
+#define HEAP_BYTES (64ul << 20) /* address space: what is not used takes no memory */
 #define LARGE_PAGE_BYTES (2ul << 20)
 
-/* Large pages for the heap to come: a twentieth of the time went to being given small ones. */
+/* Large pages for the first of the heap: a twentieth of the time went to being given small ones.
+ * No more of them: those of a virtual machine may have to be fetched from its host, at 3 ms each. */
 static void reserve_heap(void)
 {
 	void *volatile grows; /* the heap; not to be optimized away */
