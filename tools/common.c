@@ -20,7 +20,7 @@
 #define LARGE_PAGE_BYTES (2ul << 20)
 
 /* Large pages for the first of the heap: a twentieth of the time went to being given small ones.
- * No more of them: those of a virtual machine may have to be fetched from its host, at 3 ms each. */
+ * With more of them some runs took far longer, in a virtual machine. */
 static void reserve_heap(void)
 {
 	void *volatile grows; /* the heap; not to be optimized away */
