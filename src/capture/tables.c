@@ -236,6 +236,11 @@ uint64_t pa_tables__bytes(const struct pa_tables *t)
 	return t->used_cnt * PA_BLOCK_BYTES;
 }
 
+uint32_t pa_tables__rule_cnt(const struct pa_tables *t)
+{
+	return t->rule_cnt;
+}
+
 /* ---- images --------------------------------------------------------------------------------- */
 
 /* Room of an image's own blocks, in one piece. */
@@ -260,8 +265,9 @@ static int take_bytes(struct pa_tables *t, struct pa_table *table, size_t bytes,
 	return 0;
 }
 
-/* Number of a rule in the dictionary. When that is full, user space knows the rule. */
-static int rule_id(struct pa_tables *t, const struct pa_unwind_rule *rule, uint16_t *id)
+/* Number of a rule in the dictionary. When that has its share of rules, user space knows it. */
+static int rule_id(struct pa_tables *t, const struct pa_unwind_rule *rule, uint32_t rules_max,
+		   uint16_t *id)
 {
 	struct known_rule *known;
 
@@ -271,7 +277,7 @@ static int rule_id(struct pa_tables *t, const struct pa_unwind_rule *rule, uint1
 		return 0;
 	}
 	*id = PA_RULE_ID_COMPLEX;
-	if (t->rule_cnt == PA_RULES_MAX)
+	if (t->rule_cnt >= rules_max)
 		return 0;
 	known = calloc(1, sizeof(*known));
 	if (!known)
@@ -283,8 +289,11 @@ static int rule_id(struct pa_tables *t, const struct pa_unwind_rule *rule, uint1
 	return 0;
 }
 
+/* A file gets at most a quarter of the numbers that are left: real ones have hundreds of rules, one
+ * that has as many as there can be does not take them from all others. */
 static int make_rule_ids(struct pa_tables *t, const struct pa_pack *p, uint16_t **out)
 {
+	uint32_t rules_max = t->rule_cnt + (PA_RULES_MAX - t->rule_cnt) / 4;
 	uint16_t *ids = calloc(p->rule_cnt + PA_RULE_ID_COMPLEX + 1, sizeof(*ids));
 	int err = 0;
 
@@ -293,7 +302,7 @@ static int make_rule_ids(struct pa_tables *t, const struct pa_pack *p, uint16_t 
 		return -ENOMEM;
 	ids[PA_RULE_ID_COMPLEX] = PA_RULE_ID_COMPLEX;
 	for (size_t i = PA_RULE_ID_COMPLEX + 1; !err && i < p->rule_cnt; i++)
-		err = rule_id(t, &p->rules[i], &ids[i]);
+		err = rule_id(t, &p->rules[i], rules_max, &ids[i]);
 	return err;
 }
 

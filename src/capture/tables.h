@@ -87,5 +87,7 @@ void pa_tables__drop_mappings(struct pa_tables *t, struct pa_process_blocks *b);
 void pa_tables__tick(struct pa_tables *t, uint64_t now_ns);
 /** Blocks in use, those that wait to be used again included. */
 uint64_t pa_tables__bytes(const struct pa_tables *t);
+/** Numbers of rules that are given out, of PA_RULES_MAX. */
+uint32_t pa_tables__rule_cnt(const struct pa_tables *t);
 
 #endif

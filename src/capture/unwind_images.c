@@ -160,18 +160,6 @@ static int open_file(struct pa_unwind_images *t, struct pa_unwind_image *image, 
 	return err ? err : fd;
 }
 
-static int ask_packer(struct pa_unwind_images *t, struct pa_unwind_image *image, uint32_t file)
-{
-	const char *path;
-	int fd = open_file(t, image, file, &path), err;
-
-	if (fd < 0)
-		return fd;
-	err = pa_packer__ask(t->packer, file + 1, fd, path);
-	t->asked_cnt += !err;
-	return err;
-}
-
 static int put_in_queue(struct pa_unwind_images *t, uint32_t i)
 {
 	if (t->queue_at == t->queue_cnt)
@@ -182,21 +170,34 @@ static int put_in_queue(struct pa_unwind_images *t, uint32_t i)
 	return 0;
 }
 
+/* The packer takes the descriptor; who has to wait, for others not to run out of them, is opened
+ * again. */
+static int ask_packer(struct pa_unwind_images *t, uint32_t file, int fd, const char *path)
+{
+	int err;
+
+	if (t->asked_cnt >= ASKED_MAX) {
+		close(fd);
+		return put_in_queue(t, file);
+	}
+	err = pa_packer__ask(t->packer, file + 1, fd, path);
+	t->asked_cnt += !err;
+	return err;
+}
+
 static int pack_file(struct pa_unwind_images *t, struct pa_unwind_image *image, uint32_t file,
 		     struct pa_pack **out)
 {
 	const char *path;
-	int fd, err;
+	int fd = open_file(t, image, file, &path), err;
 
+	if (fd < 0)
+		return fd;
 	if (t->packer) {
-		err = t->asked_cnt < ASKED_MAX ? ask_packer(t, image, file)
-					       : put_in_queue(t, file + 1);
+		err = ask_packer(t, file, fd, path);
 		image->is_awaited = !err;
 		return err ? err : -EINPROGRESS;
 	}
-	fd = open_file(t, image, file, &path);
-	if (fd < 0)
-		return fd;
 	err = pa_pack__file(fd, path, t->cache_dir, out);
 	close(fd);
 	return err;
@@ -239,24 +240,24 @@ static int load(struct pa_unwind_images *t, uint32_t i)
 	return err == -ENOMEM ? err : 0;
 }
 
-/* @return number of those that can't be asked for, -ENOMEM */
+/* @return number of those that can't be opened any more, -ENOMEM */
 static int ask_more(struct pa_unwind_images *t)
 {
-	int err, cnt = 0;
+	int err = 0, cnt = 0;
 
-	while (t->queue_at < t->queue_cnt && t->asked_cnt < ASKED_MAX) {
-		uint32_t i = t->queue[t->queue_at++];
+	while (!err && t->queue_at < t->queue_cnt && t->asked_cnt < ASKED_MAX) {
+		uint32_t file = t->queue[t->queue_at++];
+		struct pa_unwind_image *image = &t->images[file + 1];
 
-		err = ask_packer(t, &t->images[i], i - 1);
-		if (!err)
+		err = pack_file(t, image, file, NULL);
+		if (err == -EINPROGRESS) {
+			err = 0;
 			continue;
-		t->images[i].is_awaited = false;
-		err = put(t, &t->images[i], NULL, err);
-		if (err)
-			return err;
+		}
+		err = put(t, image, NULL, err);
 		cnt++;
 	}
-	return cnt;
+	return err ? err : cnt;
 }
 
 int pa_unwind_images__take(struct pa_unwind_images *t)

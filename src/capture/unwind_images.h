@@ -40,7 +40,7 @@ struct pa_unwind_images {
 	const char *cache_dir;	  /* borrowed */
 	struct pa_unwind_image *images;
 	size_t cnt, cap;
-	uint32_t *queue; /* to be packed: [queue_at] is next */
+	uint32_t *queue; /* files to be packed: [queue_at] is next */
 	size_t queue_at, queue_cnt, queue_cap;
 	size_t asked_cnt; /* of the packer, which holds a descriptor for each */
 	uint64_t cfi_bytes, walk_cnt;

@@ -85,6 +85,7 @@ struct pa_unwinder {
 	uint64_t pass_ns; /* start of the pass */
 	uint64_t walk_ns; /* of the last pass that finished a walk */
 	uint64_t look_ns, sweep_ns;
+	bool is_full;	   /* the map of processes was */
 	bool is_short;	   /* of room: some process lacks tables... */
 	uint64_t short_ns; /* ...since then */
 	uint16_t turn;
@@ -540,6 +541,7 @@ int pa_unwinder__publish(struct pa_unwinder *u, pid_t pid)
 		withdraw(u, p->pid); /* what it was told before is no better */
 		free_process(u, p);
 	}
+	u->is_full |= err == -E2BIG;
 	if (err != -ENOSPC && err != -EACCES && err != -EPERM)
 		return err == -ENOMEM ? err : 0;
 	if (err == -ENOSPC) {
@@ -702,7 +704,7 @@ void pa_unwinder__note_samples(struct pa_unwinder *u, const struct pa_bytes *sam
 /* What there was no room for may have some by now. */
 static int look_for_room(struct pa_unwinder *u, uint64_t now_ns)
 {
-	bool has_news, is_short = false;
+	bool has_news, is_short = u->is_full;
 	int err = 0;
 
 	if (now_ns - u->look_ns < LOOK_NS)
@@ -719,6 +721,7 @@ static int look_for_room(struct pa_unwinder *u, uint64_t now_ns)
 	if (is_short && !u->is_short)
 		u->short_ns = now_ns;
 	u->is_short = is_short;
+	u->is_full = false;
 	return err;
 }
 

@@ -87,6 +87,40 @@ TEST(nothing_is_taken_without_room)
 	pa_tables__free(t);
 }
 
+/* A file with as many rules as there are numbers leaves some to others. */
+TEST(rules_are_shared)
+{
+	struct pa_tables *t = new_tables(16 << 20);
+	struct pa_unwind_rule *rules = calloc(PA_RULES_MAX, sizeof(*rules));
+	uint32_t row = PA_ROW(0, PA_RULES_MAX - 1);
+	struct pa_pack_page page = {.cnt = 1};
+	struct pa_pack_range range = {.vaddr = 4096, .cnt = 1};
+	struct pa_pack pack = {
+		.ranges = &range,
+		.range_cnt = 1,
+		.pages = &page,
+		.page_cnt = 1,
+		.rows = &row,
+		.row_cnt = 1,
+		.rules = rules,
+		.rule_cnt = PA_RULES_MAX,
+	};
+	struct pa_table *table;
+
+	CHECK(rules);
+	for (int file = 0; file < 20; file++) {
+		for (int i = 2; i < PA_RULES_MAX; i++)
+			rules[i] = (struct pa_unwind_rule){
+				.cfa = PA_CFA_SP, .cfa_off = i, .cfa_add = file};
+		CHECK_EQ(pa_tables__load(t, &pack, &table), 0);
+	}
+	/* the last one's first rule still got a number */
+	CHECK(pa_tables__rule_cnt(t) < PA_RULES_MAX);
+	CHECK(pa_tables__rule_cnt(t) > PA_RULES_MAX - 1000);
+	free(rules);
+	pa_tables__free(t);
+}
+
 TEST(neighbours_without_tables_are_one_mapping)
 {
 	struct pa_mapping_list list = {0};
@@ -279,6 +313,8 @@ TEST(many_wait_with_few_descriptors)
 	before = most = count_fds();
 	for (int i = 0; i < CNT; i++) {
 		CHECK(pa_unwind_images__get(&f.images, numbers[i])->is_awaited);
+		/* walks through it are finished meanwhile */
+		CHECK(f.images.images[numbers[i]].load_cnt > 0);
 		if (count_fds() > most)
 			most = count_fds();
 	}
