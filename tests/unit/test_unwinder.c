@@ -4,6 +4,7 @@
  * the test instead of BPF maps, images that are copies of this program, processes that are its
  * children.
  */
+#include <bpf/bpf.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -463,6 +464,41 @@ TEST(who_does_not_fit_is_not_tried_at_each_sample)
 	CHECK(st.published_cnt >= 1);
 	pa_bytes__free(&out);
 	free_unwinder(u);
+}
+
+/* What the walker remembers of a process must not come back with a block. Needs bpf(2). */
+TEST(each_publishing_has_its_turn)
+{
+	int map = bpf_map_create(BPF_MAP_TYPE_HASH, "procs", 4, sizeof(struct pa_unwind_proc), 64,
+				 NULL);
+	struct pa_unwinder_opts opts = {
+		.sz = sizeof(opts),
+		.maps = {.blocks_fd = -1, .procs_fd = map, .rules_fd = -1, .seq_fd = -1},
+		.budget_bytes = 64 << 20,
+	};
+	uint32_t pid = (uint32_t)getpid();
+	struct pa_unwind_proc before, after;
+	struct pa_unwinder *u;
+	uint64_t t = now();
+
+	if (map < 0)
+		return;
+	CHECK_EQ(pa_images__new(&files), 0);
+	CHECK_EQ(pd_events__new(&events), 0);
+	opts.images = files;
+	opts.events = events;
+	CHECK_EQ(pa_unwinder__new(&opts, &u), 0);
+	CHECK_EQ(pa_unwinder__publish(u, getpid()), 0);
+	CHECK_EQ(bpf_map_lookup_elem(map, &pid, &before), 0);
+	CHECK(before.is_open);
+	for (int i = 1; i < 10; i++) { /* one block in use, one that rests */
+		CHECK_EQ(pa_unwinder__end_pass(u, t + (unsigned)i * 2 * SECOND), 0);
+		CHECK_EQ(pa_unwinder__publish(u, getpid()), 0);
+		CHECK_EQ(bpf_map_lookup_elem(map, &pid, &after), 0);
+		CHECK(after.turn != before.turn);
+	}
+	free_unwinder(u);
+	close(map);
 }
 
 /* Table bytes and images of two processes, published one after the other. */
