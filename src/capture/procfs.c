@@ -90,15 +90,16 @@ static int parse_map_line(char *line, struct pa_proc_map *m)
 	return 1;
 }
 
-int pa_procfs__exec_maps(pid_t pid, int (*cb)(void *ctx, const struct pa_proc_map *m), void *ctx)
+/* @return as pa_procfs__exec_maps; -ENODATA the file is empty */
+static int read_maps(const char *path, int (*cb)(void *ctx, const struct pa_proc_map *m), void *ctx)
 {
 	struct pa_proc_map m;
 	size_t cap = 65536 + MAPS_LINE_BYTES, len = 0;
-	char path[64], *buf, *line, *nl;
+	char *buf, *line, *nl;
+	bool is_empty = true;
 	int fd, err = 0;
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -115,6 +116,7 @@ int pa_procfs__exec_maps(pid_t pid, int (*cb)(void *ctx, const struct pa_proc_ma
 			err = n < 0 ? -errno : 0;
 			break;
 		}
+		is_empty = false;
 		len += (size_t)n;
 		buf[len] = '\0';
 		for (line = buf; !err && (nl = memchr(line, '\n', len - (size_t)(line - buf)));
@@ -130,7 +132,36 @@ int pa_procfs__exec_maps(pid_t pid, int (*cb)(void *ctx, const struct pa_proc_ma
 	}
 	free(buf);
 	close(fd);
-	return err;
+	return !err && is_empty ? -ENODATA : err;
+}
+
+int pa_procfs__exec_maps(pid_t pid, int (*cb)(void *ctx, const struct pa_proc_map *m), void *ctx)
+{
+	char path[96];
+	struct dirent *e;
+	DIR *dir;
+	int err;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	err = read_maps(path, cb, ctx);
+	if (err != -ENODATA)
+		return err;
+	/* the first thread has ended: another may still have the memory */
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	dir = opendir(path);
+	while (dir && err == -ENODATA && (e = readdir(dir))) {
+		int tid = atoi(e->d_name);
+
+		if (tid <= 0 || tid == pid)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/maps", (int)pid, tid);
+		err = read_maps(path, cb, ctx);
+		if (err == -ENOENT || err == -ESRCH) /* it ended, too */
+			err = -ENODATA;
+	}
+	if (dir)
+		closedir(dir);
+	return err == -ENODATA ? 0 : err;
 }
 
 static void cut_newline(char *s)

@@ -22,7 +22,8 @@ struct pa_proc_map {
 	const char *path;     /* borrowed during the callback; "" when anonymous */
 };
 
-/** Call cb for each executable mapping of a process, in order of address. cb returns non-zero to
+/** Call cb for each executable mapping of a process (also when its first thread has ended), in
+ *  order of address. cb returns non-zero to
  *  stop. Lines that can't be parsed are skipped.
  *  @return 0, cb's value, -errno of open or read (-ENOENT, -ESRCH: gone; -EACCES), -ENOMEM */
 int pa_procfs__exec_maps(pid_t pid, int (*cb)(void *ctx, const struct pa_proc_map *m), void *ctx);

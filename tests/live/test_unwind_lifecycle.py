@@ -250,6 +250,16 @@ def test_many_mappings(profile, workload):
     assert unwound.complete >= 0.98 * unwound.cnt > 100, unwound.text
 
 
+def test_without_its_first_thread(profile, spawn, workload):
+    """What a process has mapped is still known when only other threads live."""
+    program = spawn([workload("leaderless"), "--seconds", "20"])
+    time.sleep(0.3)
+    found = profile("--pid", str(program.pid), "--duration", "1s", "--sample-rate", "999")
+    weights = user_weights(found, "orphan_burn", program.pid)
+    assert sum(weights.values()) > 50 and share_from(weights, "clone3") >= 0.99, \
+        Unwound(found).text
+
+
 def test_memory_is_bounded(profile, spawn, workload):
     """A budget that not even one program fits into: frame pointers, said."""
     program = spawn([workload("fixedgraph-nofp"), "--seconds", "20"])
