@@ -2,12 +2,12 @@
 """Times off the CPU and tracepoints' fields, from what perf records, against what perf itself
 says about the same file."""
 import collections
-import functools
 import re
 
 import pytest
 
 from harness import needs, readers, run
+from harness.busy import retried
 
 SWITCH = re.compile(
     r"^\s*(.*?)\s+(-?\d+)/(-?\d+)\s+(\d+)\.(\d{9}):\s+sched:sched_switch:\s+prev_comm=(.*) "
@@ -90,19 +90,6 @@ def pair(switches, name=lambda comm, tid: comm):
         if prev and state[0] not in "XZ":
             since[prev] = time_ns, comm
     return times
-
-
-def retried(test):
-    """A busy machine delays the workload, and perf loses switches: three tries."""
-    @functools.wraps(test)
-    def tries(*args, **kwargs):
-        for _ in range(2):
-            try:
-                return test(*args, **kwargs)
-            except AssertionError:
-                pass
-        return test(*args, **kwargs)
-    return tries
 
 
 def check_waits(stacks):

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from harness import needs, readers, run
+from harness.busy import retried
 
 UNWOUND = re.compile(
     r"^(\d+) user stacks, ([\d.]+)% complete \((\d+) by tables, (\d+) by frame pointers, (\d+) "
@@ -66,6 +67,7 @@ def graph_stacks(weights):
 
 @pytest.mark.parametrize("mode, share", [("auto", 1), ("dwarf", 1), ("fp", 0)])
 @pytest.mark.parametrize("whom", ["pid", "command", "all"])
+@retried
 def test_modes(profile, spawn, workload, mode, share, whom):
     argv, pid = [workload("fixedgraph-nofp"), "--seconds", "2"], None
     options = ["--unwind", mode, "--sample-rate", "499"]
@@ -94,6 +96,7 @@ def test_wrong_mode(agent):
 
 @pytest.mark.parametrize("options", [[], ["--exec"]])
 @pytest.mark.parametrize("seconds", [2, pytest.param(40, marks=pytest.mark.full)])
+@retried
 def test_short_lives(profile, workload, options, seconds):
     """Processes that live for 20 ms, 1000 of them in full: from their first sample on."""
     found = profile("--sample-rate", "999", "--", workload("churn"), *options, "--seconds",
@@ -107,6 +110,7 @@ def test_short_lives(profile, workload, options, seconds):
 
 
 @pytest.mark.parametrize("rounds", [100, pytest.param(1000, marks=pytest.mark.full)])
+@retried
 def test_one_place_in_turns(profile, workload, rounds):
     """Two libraries at one address: of every stack either the right frames, or none."""
     found = profile("--sample-rate", "4999", "--", workload("dlswap"), "--seconds",
@@ -117,21 +121,22 @@ def test_one_place_in_turns(profile, workload, rounds):
     seen = 0
     for stack in map(user_part, found.weights()):
         inside = [i for i, name in enumerate(stack) if name in ("inner_a", "inner_b")]
-        assert len(inside) <= 1, stack
         if not inside:
-            assert not {"outer_a", "outer_b"} & set(stack) or "callback" not in stack, stack
+            if {"outer_a", "outer_b"} & set(stack) and "callback" in stack:
+                pytest.fail(f"frames left out: {stack}") # which no second try excuses
             continue
         seen += 1
-        which = stack[inside[0]][-1]
-        callers = stack[:inside[0]]
-        if callers: # else it was cut there
-            assert callers == ("_start", "__libc_start_main", "__libc_start_call_main", "main",
-                               "one_round", "swap_entry", f"outer_{which}")[-len(callers):], stack
-    assert seen > 3
+        callers = ("_start", "__libc_start_main", "__libc_start_call_main", "main", "one_round",
+                   "swap_entry", f"outer_{stack[inside[0]][-1]}")
+        outside = stack[:inside[0]] # none where it was cut
+        if len(inside) > 1 or outside != callers[len(callers) - len(outside):]:
+            pytest.fail(f"frames of another place: {stack}")
+    assert seen > 1
 
 
 @pytest.mark.parametrize("name, frame", [("deleted", "still_running"), ("memfdrun", "lib_inner"),
                                          ("forker", "child_burn")])
+@retried
 def test_odd_images(profile, workload, name, frame):
     """Deleted files, memory without a name, children that don't exec."""
     found = profile("--sample-rate", "999", "--", workload(name), "--seconds", "1")
@@ -140,6 +145,7 @@ def test_odd_images(profile, workload, name, frame):
     assert share_from(weights, "_start", "clone3") >= 0.98, Unwound(found).text
 
 
+@retried
 def test_static_pie(profile, top, tmp_path):
     """Nothing but itself is mapped, at any address."""
     program = tmp_path / "static"
@@ -152,6 +158,7 @@ def test_static_pie(profile, top, tmp_path):
         Unwound(found).text
 
 
+@retried
 def test_musl(profile, top, tmp_path):
     """Its libc ends stacks in its own way."""
     program = tmp_path / "musl"
@@ -197,6 +204,7 @@ def is_whole(names):
 
 
 @pytest.mark.parametrize("least", [0.97, pytest.param(0.995, marks=pytest.mark.full)])
+@retried
 def test_whole_system_at_work(profile, spawn, tmp_path, least):
     """A compiler over and over, which makes new processes all the time, and interpreters."""
     (tmp_path / "source.cpp").write_text(CXX)
@@ -229,6 +237,7 @@ func main() { fmt.Println(work(time.Now().Add(2 * time.Second))) }
 """
 
 
+@retried
 def test_go(profile, tmp_path):
     """By its frame pointers, as its own runtime walks."""
     go = needs.go()
@@ -243,6 +252,7 @@ def test_go(profile, tmp_path):
     assert whole >= 0.98 * sum(weights.values()) > 100, Unwound(found).text
 
 
+@retried
 def test_many_mappings(profile, workload):
     """More than one block holds."""
     found = profile("--sample-rate", "999", "--", workload("manymaps"), "--seconds", "2")
