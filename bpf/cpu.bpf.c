@@ -8,6 +8,7 @@
  */
 #include "kernel.h"
 #include "cpu.h"
+#include "follow.bpf.h"
 #include "hooks.bpf.h"
 #include "ids.bpf.h"
 #include "miss.bpf.h"
@@ -27,13 +28,6 @@ const volatile bool log_walks;		 /* records of PA_RING_TYPE_WALK instead of samp
 /* Processes that have woken the reader at their first sample. User space clears the bit of a
  * process that ends. */
 __u64 seen[PA_SEEN_BITS / 64];
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u32);
-	__type(value, __u8);
-} pids SEC(".maps");
 
 struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -275,38 +269,5 @@ int cpu_sample(struct pa_perf_event_ctx *ctx)
 			return 0;
 	}
 	emit_sample(s, st, cpu, n);
-	return 0;
-}
-
-/* ---- follow the children of a command: they join the filter before their first instruction --- */
-
-SEC("tp_btf/sched_process_fork")
-int follow_fork(__u64 *ctx)
-{
-	const struct task_struct *child = (void *)ctx[1];
-	__u32 parent_id, parent_tid, id;
-	__u8 one = 1;
-
-	if (BPF_CORE_READ(child, pid) != BPF_CORE_READ(child, tgid)) /* a thread */
-		return 0;
-	/* the forking thread is the current one */
-	if (!current_ids(&parent_id, &parent_tid) || !bpf_map_lookup_elem(&pids, &parent_id))
-		return 0;
-	id = task_id(child);
-	bpf_map_update_elem(&pids, &id, &one, BPF_ANY);
-	return 0;
-}
-
-/* When the last reference to the leader's pid goes: all threads are gone before it */
-SEC("tp_btf/sched_process_free")
-int follow_exit(__u64 *ctx)
-{
-	const struct task_struct *task = (void *)ctx[0];
-	__u32 id;
-
-	if (use_pidns || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid))
-		return 0; /* thread_pid is gone by now */
-	id = BPF_CORE_READ(task, tgid);
-	bpf_map_delete_elem(&pids, &id);
 	return 0;
 }

@@ -48,6 +48,14 @@ struct task_struct {
 	struct pid *thread_pid;
 };
 
+struct task_struct___state { /* since 5.14 */
+	unsigned int __state;
+};
+
+struct task_struct___old_state {
+	long state;
+};
+
 #if defined(__TARGET_ARCH_x86)
 /* struct pt_regs on a task's kernel stack */
 struct pt_regs___kernel {

@@ -27,6 +27,7 @@
 #define PASS_MIN_NS 2000000ULL /* woken passes come no closer */
 #define TABLE_BYTES (64ULL << 20)
 #define PROGRESS_NS 1000000000ULL
+#define IDLE_NS 500000000ULL /* between passes when nothing is sampled */
 
 int pa_agent_fail(struct pa_agent *a, int err, const char *fmt, ...)
 {
@@ -71,11 +72,15 @@ static int check_options(struct pa_agent *a)
 		if (o->pids[i] <= 0)
 			return pa_agent_fail(a, -EINVAL, "--pid %d: not a process id",
 					     (int)o->pids[i]);
-	if (!o->profile_output && !o->perf_data_output)
+	if (!pa_agent_profiles(a) && !o->pmu)
 		return pa_agent_fail(a, -EINVAL, "no output was asked for");
+	if (o->per_pid && !o->pmu)
+		return pa_agent_fail(a, -EINVAL, "--per-pid is only valid with --pmu");
+	if (o->per_pid && !o->all)
+		return pa_agent_fail(a, -EINVAL, "--per-pid requires -a/--all");
 	if (o->period && !o->event)
 		return pa_agent_fail(a, -EINVAL, "--period needs --event: it counts events of it");
-	if (!o->period && !o->sample_rate_hz)
+	if (!o->period && !o->sample_rate_hz && pa_agent_profiles(a))
 		return pa_agent_fail(a, -EINVAL, "--sample-rate must be at least 1");
 	if (pa_event__parse(&spec, &attr, name))
 		return pa_agent_fail(a, -EINVAL,
@@ -148,7 +153,7 @@ static int check_rate(struct pa_agent *a)
 {
 	uint64_t max_hz = pa_event__max_rate_hz();
 
-	if (a->opts.period || !max_hz || a->opts.sample_rate_hz <= max_hz)
+	if (a->opts.period || !max_hz || a->opts.sample_rate_hz <= max_hz || !pa_agent_profiles(a))
 		return 0;
 	return pa_agent_fail(a, -EINVAL,
 			     "--sample-rate %llu: failed to set: the kernel allows at most %llu: "
@@ -353,7 +358,7 @@ static int watch_all(struct pa_agent *a)
 
 	a->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	err = a->epoll_fd < 0 ? -errno : watch(a, a->stop_fd, PA_WATCH_STOP);
-	if (!err)
+	if (!err && a->capture)
 		err = watch(a, pa_capture__epoll_fd(a->capture), PA_WATCH_RINGS);
 	if (!err && a->command.pid)
 		err = watch_process(a, a->command.pid);
@@ -364,10 +369,13 @@ static int watch_all(struct pa_agent *a)
 
 static int begin(struct pa_agent *a)
 {
-	int err = pa_capture__enable(a->capture);
+	int err = a->capture ? pa_capture__enable(a->capture) : 0;
 
 	if (err)
 		return pa_agent_fail(a, err, "%s", pa_capture__errmsg(a->capture));
+	err = pa_agent_begin_metrics(a);
+	if (err)
+		return err;
 	a->info.start_ns = pa_monotonic_ns();
 	a->info.start_wall_ns = pa_wall_ns();
 	if (a->writer)
@@ -408,9 +416,9 @@ int pa_agent__start(struct pa_agent *a)
 	if (!err)
 		err = pa_agent_check_outputs(a);
 	raise_file_limit();
-	if (!err)
+	if (!err && pa_agent_profiles(a))
 		err = describe_event(a);
-	if (!err)
+	if (!err && pa_agent_profiles(a))
 		err = make_session(a);
 	if (!err && a->opts.command) {
 		err = pa_command__prepare(&a->command, a->opts.command);
@@ -420,8 +428,10 @@ int pa_agent__start(struct pa_agent *a)
 	}
 	if (!err)
 		err = pa_agent_open_perf_data(a);
-	if (!err)
+	if (!err && pa_agent_profiles(a))
 		err = open_capture(a);
+	if (!err)
+		err = pa_agent_open_metrics(a);
 	if (!err)
 		err = watch_all(a);
 	return err ? err : begin(a);
@@ -437,9 +447,11 @@ static void report_progress(struct pa_agent *a, uint64_t now)
 	if (!a->opts.progress || now - a->progress_ns < PROGRESS_NS)
 		return;
 	a->progress_ns = now;
-	pa_capture__stats(a->capture, &st);
-	p.sample_cnt = st.drained_cnt;
-	p.lost_cnt = st.sampler.lost;
+	if (a->capture) {
+		pa_capture__stats(a->capture, &st);
+		p.sample_cnt = st.drained_cnt;
+		p.lost_cnt = st.sampler.lost;
+	}
 	a->opts.progress(a->opts.ctx, &p);
 }
 
@@ -456,7 +468,7 @@ static void process_gone(struct pa_agent *a, uint32_t i)
 
 static int wait_for_work(struct pa_agent *a, uint64_t now)
 {
-	uint64_t wait_ns = pa_capture__interval_ns(a->capture);
+	uint64_t wait_ns = a->capture ? pa_capture__interval_ns(a->capture) : IDLE_NS;
 	struct epoll_event ev[16];
 	int n;
 
@@ -498,15 +510,17 @@ int pa_agent__run(struct pa_agent *a)
 			nanosleep(&rest, NULL);
 			now = pa_monotonic_ns();
 		}
-		if (!err)
+		if (!err && a->capture)
 			err = pa_capture__pass(a->capture);
+		if (!err)
+			err = pa_agent_poll_metrics(a, now);
 		last = now;
 		now = pa_monotonic_ns();
 		report_progress(a, now);
 	}
-	if (err)
+	if (err && a->capture) /* what failed first was said first */
 		return pa_agent_capture_failed(a, err);
-	return 0;
+	return err ? pa_agent_fail(a, err, "capture: failed: %s", strerror(-err)) : 0;
 }
 
 void pa_agent__request_stop(struct pa_agent *a)
@@ -535,6 +549,7 @@ void pa_agent__free(struct pa_agent *a)
 		return;
 	pa_command__end(&a->command, &status);
 	pa_capture__close(a->capture);
+	pa_agent_close_metrics(a);
 	pd_writer__close(a->writer);
 	pa_session__free(a->session);
 	pa_symbolizer__free(a->symbolizer);

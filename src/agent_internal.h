@@ -10,6 +10,7 @@
 
 #include "capture/capture.h"
 #include "command.h"
+#include "metrics/metrics.h"
 #include "perfagent.h"
 
 #define PA_SAMPLE_ID 1 /* of the file's one event */
@@ -28,14 +29,16 @@ struct pa_agent {
 	struct pa_symbolizer *symbolizer;
 	struct pa_session *session;
 	struct pd_writer *writer;
-	struct pa_capture *capture;
+	struct pa_capture *capture; /* NULL: no profile was asked for */
+	struct pa_sched *sched;	    /* NULL: no metrics were asked for */
+	struct pa_metrics *metrics;
 	struct pa_command command;
 	struct pd_blob_capture info;
 	struct pa_agent_result result;
 	int epoll_fd, stop_fd;
 	int *pid_fds;
 	size_t pid_fd_cnt, gone_cnt;
-	uint64_t progress_ns;
+	uint64_t progress_ns, metrics_ns; /* when last */
 	bool started, running, stop;
 	bool perf_data_failed; /* the writer said so, and it was reported */
 	char target[128];
@@ -51,6 +54,18 @@ __attribute__((format(printf, 3, 4))) void pa_agent_log(struct pa_agent *a, enum
 /** Refuse outputs that can't be written before anything is captured. */
 int pa_agent_check_outputs(struct pa_agent *a);
 int pa_agent_open_perf_data(struct pa_agent *a);
+/** Is there a profile or a perf.data file to be made? */
+static inline bool pa_agent_profiles(const struct pa_agent *a)
+{
+	return a->opts.profile_output || a->opts.perf_data_output;
+}
+/** Scheduler and hardware metrics; each does nothing when none were asked for. @return 0, -errno */
+int pa_agent_open_metrics(struct pa_agent *a);
+int pa_agent_begin_metrics(struct pa_agent *a);
+int pa_agent_poll_metrics(struct pa_agent *a, uint64_t now);
+int pa_agent_end_metrics(struct pa_agent *a);
+int pa_agent_write_metrics(struct pa_agent *a);
+void pa_agent_close_metrics(struct pa_agent *a);
 /** A pass failed: say whose fault it was. @return err */
 int pa_agent_capture_failed(struct pa_agent *a, int err);
 

@@ -167,6 +167,11 @@ static void say_unwound(struct command *c, const struct pa_agent_unwound *u)
 	say(c, "\n");
 }
 
+static bool is_stdout(const char *path)
+{
+	return path && !strcmp(path, "-");
+}
+
 static int run(struct command *c)
 {
 	struct pa_agent_result result;
@@ -180,6 +185,8 @@ static int run(struct command *c)
 	catch_signals(c->agent);
 	if (pa_agent__start(c->agent))
 		return failed(c);
+	if (c->options.agent.pmu_output && !is_stdout(c->options.agent.pmu_output))
+		say(c, "PMU metrics will be written to %s\n", c->options.agent.pmu_output);
 	say_start(c);
 	run_err = pa_agent__run(c->agent);
 	if (got_signal)
@@ -193,20 +200,16 @@ static int run(struct command *c)
 	if (run_err || err)
 		return failed(c);
 	pa_agent__result(c->agent, &result);
-	say(c, "%llu samples, %llu lost, %llu distinct stacks, %llu processes\n",
-	    (unsigned long long)result.sample_cnt, (unsigned long long)result.lost_cnt,
-	    (unsigned long long)result.stack_cnt, (unsigned long long)result.process_cnt);
+	if (c->options.profile)
+		say(c, "%llu samples, %llu lost, %llu distinct stacks, %llu processes\n",
+		    (unsigned long long)result.sample_cnt, (unsigned long long)result.lost_cnt,
+		    (unsigned long long)result.stack_cnt, (unsigned long long)result.process_cnt);
 	say_unwound(c, &result.unwound);
 	say(c, "Exiting program.\n");
 	if (result.command_status != -1)
 		return WIFSIGNALED(result.command_status) ? 128 + WTERMSIG(result.command_status)
 							  : WEXITSTATUS(result.command_status);
 	return 0;
-}
-
-static bool is_stdout(const char *path)
-{
-	return path && !strcmp(path, "-");
 }
 
 int main(int argc, char **argv)
@@ -220,7 +223,9 @@ int main(int argc, char **argv)
 	if (!status) {
 		struct pa_agent_opts *o = &c.options.agent;
 
-		if (is_stdout(o->profile_output) || is_stdout(o->perf_data_output))
+		/* a report as text is for who reads these lines */
+		if (is_stdout(o->profile_output) || is_stdout(o->perf_data_output) ||
+		    is_stdout(o->pmu_output) || (o->pmu_json && !o->pmu_output))
 			c.info = stderr;
 		o->log = log_line;
 		o->ctx = &c;

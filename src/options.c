@@ -37,6 +37,11 @@ enum {
 	OPT_PROFILE_OUTPUT,
 	OPT_PERF_DATA_OUTPUT,
 	OPT_TAG,
+	OPT_PMU,
+	OPT_PER_PID,
+	OPT_TOP,
+	OPT_PMU_OUTPUT,
+	OPT_PMU_FORMAT,
 };
 
 const char *argp_program_version = "perf-agent " PA_VERSION;
@@ -44,6 +49,11 @@ const char *argp_program_version = "perf-agent " PA_VERSION;
 static const struct argp_option table[] = {
 	{NULL, 0, NULL, 0, "What to do:", 1},
 	{"profile", OPT_PROFILE, "BOOL", OPTION_ARG_OPTIONAL, "Profile CPU time (default: off)", 0},
+
+	{"pmu", OPT_PMU, "BOOL", OPTION_ARG_OPTIONAL,
+	 "Time slices, waits for a CPU, reasons of context switches, hardware counters "
+	 "(default: off)",
+	 0},
 
 	{NULL, 0, NULL, 0, "Whom to profile:", 2},
 	{"pid", OPT_PID, "PID[,PID...]", 0,
@@ -83,6 +93,16 @@ static const struct argp_option table[] = {
 	 0},
 	{"perf-data-output", OPT_PERF_DATA_OUTPUT, "FILE", 0,
 	 "perf.data file, - for standard output in pipe layout (default: none)", 0},
+	{"pmu-output", OPT_PMU_OUTPUT, "FILE", 0,
+	 "Report of --pmu: a file, or auto for COMM-YYYYMMDDHHMM-pmu.txt (default: standard "
+	 "output)",
+	 0},
+	{"pmu-format", OPT_PMU_FORMAT, "text|json", 0, "Form of that report (default: text)", 0},
+	{"per-pid", OPT_PER_PID, "BOOL", OPTION_ARG_OPTIONAL,
+	 "With --pmu -a: each process by itself, sorted by its total wait for a CPU (default: "
+	 "merged)",
+	 0},
+	{"top", OPT_TOP, "N", 0, "With --per-pid: so many processes at most (default: all)", 0},
 	{"tag", OPT_TAG, "KEY=VALUE", 0, "Comment of the profile; may be repeated", 0},
 	{"quiet", 'q', NULL, 0, "Print warnings and errors only", 0},
 	{0},
@@ -225,6 +245,24 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPT_PROFILE:
 		o->profile = parse_bool(state, "profile", arg);
 		break;
+	case OPT_PMU:
+		a->pmu = parse_bool(state, "pmu", arg);
+		break;
+	case OPT_PER_PID:
+		a->per_pid = parse_bool(state, "per-pid", arg);
+		break;
+	case OPT_TOP:
+		a->top = parse_number(state, "top", arg, 1, INT_MAX);
+		break;
+	case OPT_PMU_OUTPUT:
+		a->pmu_output = arg;
+		break;
+	case OPT_PMU_FORMAT:
+		if (strcmp(arg, "text") && strcmp(arg, "json"))
+			argp_error(state, "--pmu-format %s: not text or json", arg);
+		a->pmu_json = !strcmp(arg, "json");
+		o->pmu_format_given = true;
+		break;
 	case OPT_PID:
 		parse_pids(state, o, arg);
 		break;
@@ -303,12 +341,22 @@ static int check(const struct options *o)
 		return conflict("Either --pid, -a/--all or -- COMMAND is required");
 	if (a->pid_cnt && a->all)
 		return conflict("--pid and -a/--all are mutually exclusive");
+	if (a->per_pid && !a->pmu)
+		return conflict("--per-pid is only valid with --pmu");
+	if (a->per_pid && !a->all)
+		return conflict("--per-pid requires -a/--all");
+	if (a->top && !a->per_pid)
+		return conflict("--top is only valid with --per-pid");
+	if (!a->pmu && a->pmu_output)
+		return conflict("--pmu-output is only valid with --pmu");
+	if (!a->pmu && o->pmu_format_given)
+		return conflict("--pmu-format is only valid with --pmu");
 	if (!o->profile && o->perf_data_output)
 		return conflict("--perf-data-output is only valid with --profile");
 	if (!o->profile && o->profile_output)
 		return conflict("--profile-output is only valid with --profile");
-	if (!o->profile)
-		return conflict("--profile must be specified: it is what to do");
+	if (!o->profile && !a->pmu)
+		return conflict("At least one of --profile and --pmu must be specified");
 	if (a->period && a->sample_rate_hz)
 		return conflict("--period and --sample-rate are mutually exclusive");
 	if (a->period && !a->event)
@@ -319,6 +367,8 @@ static int check(const struct options *o)
 		return conflict("--profile-output and --perf-data-output can't both be -");
 	if (same(o->profile_output, o->perf_data_output))
 		return conflict("--profile-output and --perf-data-output name the same file");
+	if (same(a->pmu_output, o->profile_output) || same(a->pmu_output, o->perf_data_output))
+		return conflict("--pmu-output and another output name the same file");
 	return 0;
 }
 
@@ -347,7 +397,7 @@ static void target_name(const struct options *o, char *out, size_t bytes)
 		*out = '_';
 }
 
-static void name_profile(struct options *o)
+static void name_output(const struct options *o, const char *what, char *out, size_t bytes)
 {
 	char target[80], when[32];
 	time_t now = time(NULL);
@@ -356,11 +406,26 @@ static void name_profile(struct options *o)
 	localtime_r(&now, &tm);
 	strftime(when, sizeof(when), "%Y%m%d%H%M", &tm);
 	if (o->agent.all) {
-		snprintf(o->profile_name, sizeof(o->profile_name), "%s-on-cpu.pb.gz", when);
+		snprintf(out, bytes, "%s-%s", when, what);
 	} else {
 		target_name(o, target, sizeof(target));
-		snprintf(o->profile_name, sizeof(o->profile_name), "%s-%s-on-cpu.pb.gz", target,
-			 when);
+		snprintf(out, bytes, "%s-%s-%s", target, when, what);
+	}
+}
+
+static void name_outputs(struct options *o)
+{
+	struct pa_agent_opts *a = &o->agent;
+
+	if (o->profile) {
+		name_output(o, "on-cpu.pb.gz", o->profile_name, sizeof(o->profile_name));
+		a->profile_output = o->profile_output ? o->profile_output : o->profile_name;
+		a->perf_data_output = o->perf_data_output;
+	}
+	if (same(a->pmu_output, "auto")) {
+		name_output(o, a->pmu_json ? "pmu.json" : "pmu.txt", o->pmu_name,
+			    sizeof(o->pmu_name));
+		a->pmu_output = o->pmu_name;
 	}
 }
 
@@ -375,7 +440,8 @@ int options__parse(int argc, char **argv, struct options *o)
 		       "  perf-agent --profile --pid 1234\n"
 		       "  perf-agent --profile -a --duration 30s --perf-data-output perf.data\n"
 		       "  perf-agent --profile --perf-data-output perf.data -- ./server --port "
-		       "80\n\n"
+		       "80\n"
+		       "  perf-agent --pmu -a --per-pid --top 10\n\n"
 		       "Exit status: 0 done (with a command: its own), 1 the job failed, 2 wrong "
 		       "usage.",
 	};
@@ -397,9 +463,7 @@ int options__parse(int argc, char **argv, struct options *o)
 		o->agent.duration_ns = DEFAULT_DURATION_NS;
 	if (!o->agent.sample_rate_hz && !o->agent.period)
 		o->agent.sample_rate_hz = DEFAULT_RATE_HZ;
-	name_profile(o);
-	o->agent.profile_output = o->profile_output ? o->profile_output : o->profile_name;
-	o->agent.perf_data_output = o->perf_data_output;
+	name_outputs(o);
 	return 0;
 }
 

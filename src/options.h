@@ -9,12 +9,12 @@
 
 struct options {
 	struct pa_agent_opts agent;
-	bool profile;
+	bool profile, pmu_format_given;
 	bool quiet;
 	pid_t *pids;				       /* agent.pids */
 	const char **tags;			       /* agent.tags */
 	const char *profile_output, *perf_data_output; /* as given */
-	char profile_name[160];			       /* the automatic name */
+	char profile_name[160], pmu_name[160];	       /* the automatic names */
 };
 
 /** Parse the command line. Prints and exits on --help, --version and malformed options (2).

@@ -40,7 +40,9 @@ int pa_agent_check_outputs(struct pa_agent *a)
 {
 	int err = check_writable(a, a->opts.profile_output);
 
-	return err ? err : check_writable(a, a->opts.perf_data_output);
+	if (!err)
+		err = check_writable(a, a->opts.perf_data_output);
+	return err ? err : check_writable(a, a->opts.pmu_output);
 }
 
 int pa_agent_open_perf_data(struct pa_agent *a)
@@ -235,34 +237,52 @@ static void end_command(struct pa_agent *a)
 			     a->opts.command[0], (int)left);
 }
 
+static int last_passes(struct pa_agent *a)
+{
+	/* twice: what was on its way into a ring when the first began */
+	int err = pa_capture__pass(a->capture);
+
+	if (!err)
+		err = pa_capture__pass(a->capture);
+	return err ? pa_agent_capture_failed(a, err) : 0;
+}
+
+/* What was sampled, into the profile and perf.data. @return 0, -errno of the first that failed */
+static int finish_profile(struct pa_agent *a)
+{
+	int err = pa_session__resolve(a->session), first;
+
+	take_result(a);
+	if (err)
+		return pa_agent_fail(a, err, "out of memory");
+	first = write_profile(a);
+	err = a->perf_data_failed ? 0 : finish_perf_data(a);
+	if (a->perf_data_failed && a->writer)
+		pd_writer__finish(a->writer); /* whole up to its last record */
+	return first ? first : err;
+}
+
 int pa_agent__finish(struct pa_agent *a)
 {
-	int err = 0, first;
+	int err = 0, first, metrics_err;
+	bool whole = !*a->errmsg;
 
 	if (!a->running)
 		return pa_agent_fail(a, -EINVAL, "agent not started");
 	a->running = false;
-	pa_capture__disable(a->capture);
+	if (a->capture)
+		pa_capture__disable(a->capture);
 	a->info.end_ns = pa_monotonic_ns();
-	if (!*a->errmsg) {
-		/* twice: what was on its way into a ring when the first began */
-		err = pa_capture__pass(a->capture);
-		if (!err)
-			err = pa_capture__pass(a->capture);
-		if (err)
-			pa_agent_capture_failed(a, err);
-	}
+	metrics_err = pa_agent_end_metrics(a);
+	if (a->capture && whole)
+		err = last_passes(a);
 	end_command(a);
-	first = pa_session__resolve(a->session);
-	take_result(a);
-	if (first)
-		return pa_agent_fail(a, first, "out of memory");
-	first = write_profile(a);
+	first = a->capture ? finish_profile(a) : 0;
 	if (!err)
 		err = first;
-	first = a->perf_data_failed ? 0 : finish_perf_data(a);
-	if (a->perf_data_failed && a->writer)
-		pd_writer__finish(a->writer); /* whole up to its last record */
+	if (!err)
+		err = metrics_err;
+	first = pa_agent_write_metrics(a);
 	if (!err)
 		err = first;
 	return *a->errmsg && !err ? -EIO : err;

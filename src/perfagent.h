@@ -56,6 +56,11 @@ struct pa_agent_opts {
 	size_t ring_bytes;	    /* per CPU, a power of two of at least a page; 0: by the rate */
 	const char *profile_output; /* pprof file, "-" standard output; NULL: none */
 	const char *perf_data_output; /* perf.data file, "-" standard output; NULL: none */
+	bool pmu;		      /* scheduler and hardware metrics */
+	bool per_pid;		      /* ...of each process, with all */
+	bool pmu_json;		      /* ...as JSON */
+	size_t top;		      /* ...of so many processes at most; 0: all */
+	const char *pmu_output;	      /* ...into this file; NULL or "-": standard output */
 	const char *const *tags;      /* "key=value" */
 	size_t tag_cnt;
 	const char *const *argv; /* for the file's command line; NULL-terminated, or NULL */

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * sched.bpf.c - scheduler metrics: how long threads run and how long they wait for a CPU, as
+ * histograms that stay in the kernel, with what the hardware counted meanwhile.
+ *
+ * All is accounted when a thread leaves its CPU: it is the current one then, whose ids are cheap
+ * to ask for in any pid namespace. What is known before, its wait and the counters at its start,
+ * is kept with the CPU. When a thread became runnable is kept in a table with a slot for each
+ * thread id (modulo its size), which costs less than a map that allocates.
+ */
+#include "kernel.h"
+#include "sched.h"
+#include "follow.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* Settings, fixed at load */
+const volatile bool filter_pids;    /* only processes in pids */
+const volatile bool per_process;    /* count in processes, not in totals */
+const volatile bool has_prev_state; /* sched_switch has a fourth argument (Linux 5.18) */
+const volatile __u32 wake_mask;	    /* slots of wakes - 1 */
+const volatile __u32 zero_totals;   /* index of the one in totals that stays zero */
+
+__u32 counters; /* bits of enum pa_counter: those that some CPU has */
+bool ending;	/* set by user space: nothing is accounted after a CPU's last cut */
+
+/* Processes that were counted: for their number alone */
+__u64 seen[PA_SCHED_SEEN_BITS / 64];
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pa_sched_cpu);
+} cpus SEC(".maps");
+
+/* thread id << PA_WAKE_TIME_BITS | time since when it waits */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} wakes SEC(".maps");
+
+/* By CPU: everything, or with per_process what found no room there; the last one stays zero. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pa_sched_totals);
+} totals SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pa_sched_totals);
+} processes SEC(".maps");
+
+/* By CPU and enum pa_counter */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} events SEC(".maps");
+
+/* Those of a process are added to by several CPUs at once. */
+#define ADD(field, by)                                                                             \
+	do {                                                                                       \
+		if (per_process)                                                                   \
+			__sync_fetch_and_add(&(field), by);                                        \
+		else                                                                               \
+			(field) += (by);                                                           \
+	} while (0)
+
+static __always_inline struct pa_sched_totals *totals_of(__u32 tgid, __u32 cpu)
+{
+	struct pa_sched_totals *t, *zero;
+	__u32 zero_at = zero_totals;
+
+	if (per_process) {
+		t = bpf_map_lookup_elem(&processes, &tgid);
+		if (t)
+			return t;
+		zero = bpf_map_lookup_elem(&totals, &zero_at);
+		if (zero) {
+			bpf_map_update_elem(&processes, &tgid, zero, BPF_NOEXIST);
+			t = bpf_map_lookup_elem(&processes, &tgid);
+			if (t) {
+				bpf_get_current_comm(t->comm, sizeof(t->comm));
+				return t;
+			}
+		}
+	}
+	return bpf_map_lookup_elem(&totals, &cpu);
+}
+
+static __always_inline void add_value(struct pa_dist_sums *sums, __u32 *buckets, __u64 ns)
+{
+	__u32 bucket = pa_hist_bucket(ns);
+
+	ADD(sums->cnt, 1);
+	ADD(sums->sum_ns, ns);
+	if (ns > sums->max_ns)
+		sums->max_ns = ns;
+	if (ns < sums->min1_ns - 1)
+		sums->min1_ns = ns + 1;
+	if (bucket < PA_HIST_BUCKETS)
+		ADD(buckets[bucket], 1);
+}
+
+/** What this CPU's counters counted since last time. */
+static __always_inline void read_hardware(struct pa_sched_cpu *c, __u32 cpu,
+					  struct pa_counter_sum *since)
+{
+	struct bpf_perf_event_value v;
+
+	for (__u32 i = 0; i < PA_COUNTER_CNT; i++) {
+		struct pa_counter_sum *last = &c->last[i];
+
+		if (!(counters & 1U << i))
+			continue;
+		if (bpf_perf_event_read_value(&events, cpu * PA_COUNTER_CNT + i, &v, sizeof(v))) {
+			last->enabled_ns = 0;
+			continue;
+		}
+		/* an event that was opened anew begins at 0 */
+		if (last->enabled_ns && v.enabled > last->enabled_ns && v.counter >= last->value) {
+			since[i].value = v.counter - last->value;
+			since[i].enabled_ns = v.enabled - last->enabled_ns;
+			since[i].running_ns = v.running - last->running_ns;
+		}
+		last->value = v.counter;
+		last->enabled_ns = v.enabled;
+		last->running_ns = v.running;
+	}
+}
+
+static __always_inline void add_hardware(struct pa_sched_totals *t,
+					 const struct pa_counter_sum *since)
+{
+	for (__u32 i = 0; i < PA_COUNTER_CNT; i++) {
+		if (!since[i].enabled_ns)
+			continue;
+		ADD(t->counters[i].value, since[i].value);
+		ADD(t->counters[i].enabled_ns, since[i].enabled_ns);
+		ADD(t->counters[i].running_ns, since[i].running_ns);
+	}
+}
+
+/** The current thread's totals. @return NULL: it is not counted */
+static __always_inline struct pa_sched_totals *current_totals(__u32 cpu)
+{
+	__u32 tgid, tid;
+	__u64 bit, *word;
+
+	if (!current_ids(&tgid, &tid))
+		return NULL;
+	if (filter_pids && !bpf_map_lookup_elem(&pids, &tgid))
+		return NULL;
+	word = &seen[(tgid / 64) & (PA_SCHED_SEEN_BITS / 64 - 1)];
+	bit = 1ULL << (tgid & 63);
+	if (!(*word & bit))
+		*word |= bit; /* one that a race loses is set at the next switch */
+	return totals_of(tgid, cpu);
+}
+
+/** Account the current thread's time until now. @return its totals */
+static __always_inline struct pa_sched_totals *account(struct pa_sched_cpu *c, __u32 cpu, __u64 now,
+						       bool ended)
+{
+	struct pa_counter_sum since[PA_COUNTER_CNT] = {};
+	struct pa_sched_totals *t;
+
+	if (counters)
+		read_hardware(c, cpu, since);
+	t = c->start_ns ? current_totals(cpu) : NULL;
+	if (!t)
+		return NULL;
+	if (counters)
+		add_hardware(t, since);
+	if (c->has_wait)
+		add_value(&t->wait, t->waits, c->wait_ns);
+	if (ended && !c->cut) {
+		add_value(&t->slice, t->slices, now - c->start_ns);
+	} else {
+		ADD(t->cut_cnt, 1);
+		ADD(t->cut_ns, now - c->start_ns);
+	}
+	return t;
+}
+
+/* TASK_* of include/linux/sched.h */
+static __always_inline __u32 reason_of(bool preempt, __u64 state)
+{
+	if (preempt)
+		return PA_SWITCH_PREEMPTED;
+	if (!(state & 0xffff))
+		return PA_SWITCH_YIELDED;
+	if (state & 0x80)
+		return PA_SWITCH_EXITED;
+	if (state & (0x4 | 0x8 | 0x8000)) /* __TASK_STOPPED, __TASK_TRACED, TASK_FROZEN */
+		return PA_SWITCH_STOPPED;
+	if ((state & 0x2) && !(state & 0x400)) /* TASK_NOLOAD: idle kernel threads */
+		return PA_SWITCH_IO;
+	return PA_SWITCH_VOLUNTARY;
+}
+
+static __always_inline __u64 state_of(const struct task_struct *task)
+{
+	if (bpf_core_field_exists(((struct task_struct___state *)0)->__state))
+		return ((const struct task_struct___state *)task)->__state;
+	return ((const struct task_struct___old_state *)task)->state;
+}
+
+static __always_inline void wait_from(__u32 tid, __u64 now, struct pa_sched_cpu *c)
+{
+	__u32 slot = tid & wake_mask;
+	__u64 *wake = bpf_map_lookup_elem(&wakes, &slot);
+
+	if (!wake)
+		return;
+	if (c && *wake && *wake >> PA_WAKE_TIME_BITS != tid)
+		c->lost_waits++;
+	*wake = (__u64)tid << PA_WAKE_TIME_BITS | (now & PA_WAKE_TIME_MASK);
+}
+
+/** Take since when a thread waits. @return ns waited; -1: not known */
+static __always_inline __s64 waited(__u32 tid, __u64 now)
+{
+	__u32 slot = tid & wake_mask;
+	__u64 *wake = bpf_map_lookup_elem(&wakes, &slot);
+	__u64 since;
+
+	if (!wake || !*wake || *wake >> PA_WAKE_TIME_BITS != tid)
+		return -1;
+	since = *wake;
+	*wake = 0;
+	return (now - since) & PA_WAKE_TIME_MASK;
+}
+
+SEC("tp_btf/sched_switch")
+int sched_leave(__u64 *ctx)
+{
+	const struct task_struct *prev = (void *)ctx[1], *next = (void *)ctx[2];
+	__u32 cpu = bpf_get_smp_processor_id(), prev_tid = prev->pid, next_tid = next->pid;
+	struct pa_sched_cpu *c = bpf_map_lookup_elem(&cpus, &cpu);
+	__u64 now = bpf_ktime_get_ns(), state = state_of(prev);
+	struct pa_sched_totals *t;
+	bool preempt = ctx[0];
+	__s64 wait = -1;
+	__u32 reason;
+
+	if (!c)
+		return 0;
+	if (!c->off) {
+		t = account(c, cpu, now, true);
+		if (t) {
+			reason = reason_of(preempt, has_prev_state ? ctx[3] : state);
+			if (reason < PA_SWITCH_CNT)
+				ADD(t->reasons[reason], 1);
+		}
+	}
+	/* A signal that came makes it runnable again, which the argument does not show. */
+	if (prev_tid && (preempt || !state))
+		wait_from(prev_tid, now, c);
+	else if (prev_tid)
+		waited(prev_tid, now); /* it was woken before it slept */
+	if (next_tid)
+		wait = waited(next_tid, now);
+	c->start_ns = now;
+	c->cut = false;
+	c->has_wait = wait >= 0;
+	c->wait_ns = wait;
+	return 0;
+}
+
+static __always_inline int woken(const struct task_struct *task)
+{
+	__u32 tid = task->pid, slot = tid & wake_mask, cpu;
+	__u64 *wake = bpf_map_lookup_elem(&wakes, &slot);
+
+	/* one that waits already, having been preempted on its way to sleep, waits on */
+	if (!wake || (*wake && *wake >> PA_WAKE_TIME_BITS == tid))
+		return 0;
+	cpu = bpf_get_smp_processor_id();
+	wait_from(tid, bpf_ktime_get_ns(), bpf_map_lookup_elem(&cpus, &cpu));
+	return 0;
+}
+
+SEC("tp_btf/sched_wakeup")
+int sched_woken(__u64 *ctx)
+{
+	return woken((void *)ctx[0]);
+}
+
+SEC("tp_btf/sched_wakeup_new")
+int sched_new(__u64 *ctx)
+{
+	return woken((void *)ctx[0]);
+}
+
+/* Run by user space on each CPU, when the capture begins and when it ends: the slices in between
+ * are cut there, and what was counted of them is not lost. */
+SEC("raw_tp/sched_switch")
+int sched_cut(void *ctx)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct pa_sched_cpu *c = bpf_map_lookup_elem(&cpus, &cpu);
+	__u64 now = bpf_ktime_get_ns();
+
+	if (!c || c->off)
+		return 0;
+	account(c, cpu, now, false);
+	c->start_ns = now;
+	c->cut = true;
+	c->has_wait = false;
+	if (ending)
+		c->off = true;
+	return 0;
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * agent_metrics.c - scheduler and hardware metrics as part of a capture: when they begin and end,
+ * and where the report goes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent_internal.h"
+#include "metrics/sched.h"
+
+#define POLL_NS 1000000000ULL
+
+static int failed(struct pa_agent *a, int err)
+{
+	return pa_agent_fail(a, err, "%s", a->sched ? pa_sched__errmsg(a->sched) : "out of memory");
+}
+
+int pa_agent_open_metrics(struct pa_agent *a)
+{
+	struct pa_sched_opts opts = {
+		.sz = sizeof(opts),
+		.all = a->opts.all,
+		.follow = a->opts.command && !a->opts.all && !a->opts.pid_cnt,
+		.per_process = a->opts.per_pid,
+		.cpus = &a->cpus,
+	};
+	int err;
+
+	if (!a->opts.pmu)
+		return 0;
+	err = pa_sched__open(&opts, &a->sched);
+	for (size_t i = 0; i < a->opts.pid_cnt && !err; i++)
+		err = pa_sched__add_pid(a->sched, a->opts.pids[i]);
+	if (!err && opts.follow)
+		err = pa_sched__add_pid(a->sched, a->command.pid);
+	if (err)
+		return failed(a, err);
+	pa_agent_log(a, PA_LOG_INFO, "PMU monitor enabled (%s)", a->target);
+	if (*pa_sched__missing(a->sched))
+		pa_agent_log(a, PA_LOG_INFO, "Hardware perf counters unavailable: %s",
+			     pa_sched__missing(a->sched));
+	else
+		pa_agent_log(a, PA_LOG_INFO, "Hardware perf counters enabled");
+	return 0;
+}
+
+int pa_agent_begin_metrics(struct pa_agent *a)
+{
+	int err = a->sched ? pa_sched__enable(a->sched) : 0;
+
+	return err ? failed(a, err) : 0;
+}
+
+int pa_agent_poll_metrics(struct pa_agent *a, uint64_t now)
+{
+	int err;
+
+	if (!a->sched || now - a->metrics_ns < POLL_NS)
+		return 0;
+	a->metrics_ns = now;
+	err = pa_sched__poll(a->sched);
+	return err ? failed(a, err) : 0;
+}
+
+int pa_agent_end_metrics(struct pa_agent *a)
+{
+	int err = a->sched ? pa_sched__finish(a->sched, &a->metrics) : 0;
+
+	if (err)
+		return failed(a, err);
+	if (a->metrics)
+		a->metrics->duration_ns = a->info.end_ns - a->info.start_ns;
+	return 0;
+}
+
+void pa_agent_close_metrics(struct pa_agent *a)
+{
+	pa_sched__close(a->sched);
+	pa_metrics__free(a->metrics);
+}
+
+/* ---- the report ----------------------------------------------------------------------------- */
+
+static int write_fd(int fd, const char *text, size_t bytes)
+{
+	while (bytes) {
+		ssize_t n = write(fd, text, bytes);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			text += n;
+			bytes -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+/* A file is whole or as it was; what is no regular file (a pipe, a link) is written in place. */
+static int write_path(const char *path, const char *text, size_t bytes)
+{
+	bool in_place;
+	char tmp[PATH_MAX];
+	struct stat st;
+	int fd, err;
+
+	if (!strcmp(path, "-"))
+		return write_fd(STDOUT_FILENO, text, bytes);
+	in_place = !lstat(path, &st) && !S_ISREG(st.st_mode);
+	if (snprintf(tmp, sizeof(tmp), "%s%s%d", path, in_place ? "" : ".tmp-", (int)getpid()) >=
+	    (int)sizeof(tmp))
+		return -ENAMETOOLONG;
+	fd = in_place ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666)
+		      : open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+	if (fd < 0)
+		return -errno;
+	err = write_fd(fd, text, bytes);
+	if (close(fd) && !err)
+		err = -errno;
+	if (!in_place && !err && rename(tmp, path))
+		err = -errno;
+	if (!in_place && err)
+		unlink(tmp);
+	return err;
+}
+
+static int render(struct pa_agent *a, char **text, size_t *bytes)
+{
+	struct pa_metrics_report report = {
+		.target = a->opts.all ? "System-Wide" : a->target,
+		.all = a->opts.all,
+		.top = a->opts.top,
+	};
+	FILE *out = open_memstream(text, bytes);
+
+	if (!out)
+		return -ENOMEM;
+	if (a->opts.pmu_json)
+		pa_metrics__json(a->metrics, &report, out);
+	else
+		pa_metrics__text(a->metrics, &report, out);
+	return fclose(out) ? -ENOMEM : 0;
+}
+
+int pa_agent_write_metrics(struct pa_agent *a)
+{
+	const char *path = a->opts.pmu_output ? a->opts.pmu_output : "-";
+	char *text = NULL;
+	size_t bytes = 0;
+	int err;
+
+	if (!a->metrics)
+		return 0;
+	err = render(a, &text, &bytes);
+	if (!err)
+		err = write_path(path, text, bytes);
+	free(text);
+	if (err)
+		return pa_agent_fail(a, err, "%s: failed to write: %s", path, strerror(-err));
+	if (strcmp(path, "-"))
+		pa_agent_log(a, PA_LOG_INFO, "PMU metrics written to %s", path);
+	return 0;
+}

@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * sched.c - load and feed the programs of scheduler metrics, and take what they counted.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "metrics/counters.h"
+#include "metrics/sched.h"
+#include "sched.skel.h"
+
+#define INIT_PIDNS_INO 0xEFFFFFFCU /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
+#define WAKE_SLOTS_MAX (1U << 19)  /* 4 MB */
+#define PROCESSES_MIN 512	   /* 18 KB each */
+#define PROCESSES_MAX 4096
+#define ENDED_MAX 65536 /* processes that ended: later ones have no name of their own */
+
+struct pa_sched {
+	struct sched_bpf *skel;
+	struct bpf_link *links[5];
+	size_t link_cnt;
+	size_t slot_cnt; /* CPUs, by number */
+	struct pa_cpus wanted;
+	struct pa_counters counters;
+	struct pa_metrics *m;
+	size_t proc_cap;
+	uint32_t *gone; /* processes that the last poll did not find, ascending */
+	size_t gone_cnt;
+	struct pa_sched_totals *buf;
+	char errmsg[512];
+};
+
+__attribute__((format(printf, 3, 4))) static int fail(struct pa_sched *s, int err, const char *fmt,
+						      ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(s->errmsg, sizeof(s->errmsg), fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+static int silent_print(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	if (level == LIBBPF_WARN && getenv("PERFAGENT_DEBUG"))
+		vfprintf(stderr, fmt, ap);
+	return 0;
+}
+
+/* ---- open ------------------------------------------------------------------------------- */
+
+static uint32_t wake_slots(void)
+{
+	uint32_t slots = 1024;
+	char buf[32];
+	unsigned long pids = WAKE_SLOTS_MAX;
+
+	if (pa_procfs__read("/proc/sys/kernel/pid_max", buf, sizeof(buf)) > 0)
+		pids = strtoul(buf, NULL, 10);
+	while (slots < pids && slots < WAKE_SLOTS_MAX)
+		slots *= 2;
+	return slots;
+}
+
+/* Twice those that there are. */
+static uint32_t process_slots(void)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	uint32_t cnt = 0;
+
+	while (dir && (entry = readdir(dir)))
+		cnt += *entry->d_name >= '1' && *entry->d_name <= '9';
+	if (dir)
+		closedir(dir);
+	cnt *= 2;
+	return cnt < PROCESSES_MIN ? PROCESSES_MIN : cnt > PROCESSES_MAX ? PROCESSES_MAX : cnt;
+}
+
+static void configure(struct pa_sched *s, const struct pa_sched_opts *opts, bool has_prev_state)
+{
+	struct sched_bpf *skel = s->skel;
+	uint32_t wakes = wake_slots();
+	struct stat ns;
+
+	skel->rodata->filter_pids = !opts->all;
+	skel->rodata->per_process = opts->per_process;
+	skel->rodata->has_prev_state = has_prev_state;
+	skel->rodata->wake_mask = wakes - 1;
+	skel->rodata->zero_totals = (uint32_t)s->slot_cnt;
+	if (!stat("/proc/self/ns/pid", &ns) && ns.st_ino != INIT_PIDNS_INO) {
+		skel->rodata->use_pidns = true;
+		skel->rodata->pidns_dev = ns.st_dev;
+		skel->rodata->pidns_ino = ns.st_ino;
+	}
+	bpf_program__set_autoload(skel->progs.follow_fork, opts->follow);
+	bpf_program__set_autoload(skel->progs.follow_exit, opts->follow);
+	bpf_map__set_max_entries(skel->maps.cpus, (uint32_t)s->slot_cnt);
+	bpf_map__set_max_entries(skel->maps.totals, (uint32_t)s->slot_cnt + 1);
+	bpf_map__set_max_entries(skel->maps.events, (uint32_t)s->slot_cnt * PA_COUNTER_CNT);
+	bpf_map__set_max_entries(skel->maps.wakes, wakes);
+	if (opts->per_process)
+		bpf_map__set_max_entries(skel->maps.processes, process_slots());
+}
+
+static int load_one(struct pa_sched *s, const struct pa_sched_opts *opts, bool has_prev_state)
+{
+	int err;
+
+	s->skel = sched_bpf__open();
+	if (!s->skel)
+		return -errno;
+	configure(s, opts, has_prev_state);
+	err = sched_bpf__load(s->skel);
+	if (err) {
+		sched_bpf__destroy(s->skel);
+		s->skel = NULL;
+	}
+	return err;
+}
+
+static int load(struct pa_sched *s, const struct pa_sched_opts *opts)
+{
+	int err;
+
+	if (access("/sys/kernel/btf/vmlinux", R_OK))
+		return fail(s, -ENOENT,
+			    "/sys/kernel/btf/vmlinux: failed to read: %s: this kernel has no BTF, "
+			    "which --pmu needs (CONFIG_DEBUG_INFO_BTF=y)",
+			    strerror(errno));
+	libbpf_set_print(silent_print);
+	err = load_one(s, opts, true);
+	if (err && err != -EPERM && err != -ENOMEM)
+		err = load_one(s, opts, false);
+	if (err == -EPERM)
+		return fail(s, err,
+			    "BPF program: failed to load: %s: run as root or give the binary "
+			    "cap_bpf and cap_perfmon (before Linux 5.11 also raise ulimit -l)",
+			    strerror(-err));
+	if (err)
+		return fail(s, err,
+			    "BPF program: failed to load: %s: Linux 5.8 or later is needed; "
+			    "PERFAGENT_DEBUG=1 shows the verifier's log",
+			    strerror(-err));
+	return 0;
+}
+
+static bool is_wanted(const struct pa_sched *s, int cpu)
+{
+	return !s->wanted.cnt || pa_cpus__has(&s->wanted, cpu);
+}
+
+static int leave_out_cpus(struct pa_sched *s, const struct pa_cpus *wanted)
+{
+	struct pa_sched_cpu off = {.off = true};
+
+	if (!wanted || !wanted->cnt)
+		return 0;
+	s->wanted.ids = calloc(wanted->cnt, sizeof(int));
+	if (!s->wanted.ids)
+		return -ENOMEM;
+	memcpy(s->wanted.ids, wanted->ids, wanted->cnt * sizeof(int));
+	s->wanted.cnt = wanted->cnt;
+	for (uint32_t cpu = 0; cpu < s->slot_cnt; cpu++)
+		if (!is_wanted(s, (int)cpu) &&
+		    bpf_map_update_elem(bpf_map__fd(s->skel->maps.cpus), &cpu, &off, BPF_ANY))
+			return -errno;
+	return 0;
+}
+
+static int update_counters(struct pa_sched *s)
+{
+	struct pa_cpus online;
+	int err = pa_cpus__online(&online);
+
+	if (err)
+		return fail(s, err, "/sys/devices/system/cpu/online: failed to read: %s",
+			    strerror(-err));
+	err = pa_counters__update(&s->counters, &online, bpf_map__fd(s->skel->maps.events));
+	pa_cpus__free(&online);
+	if (err < 0)
+		return fail(s, err, "hardware counters: failed to set up: %s", strerror(-err));
+	for (int i = 0; i < PA_COUNTER_CNT; i++)
+		if (!*s->counters.missing[i])
+			s->skel->bss->counters |= 1U << i;
+	return 0;
+}
+
+int pa_sched__open(const struct pa_sched_opts *opts, struct pa_sched **out)
+{
+	struct pa_sched *s = calloc(1, sizeof(*s));
+	struct pa_cpus possible = {0};
+	int err;
+
+	*out = s;
+	if (!s)
+		return -ENOMEM;
+	err = pa_cpus__possible(&possible);
+	if (err)
+		return fail(s, err, "/sys/devices/system/cpu/possible: failed to read: %s",
+			    strerror(-err));
+	s->slot_cnt = (size_t)possible.ids[possible.cnt - 1] + 1;
+	pa_cpus__free(&possible);
+	s->buf = malloc(sizeof(*s->buf));
+	s->m = calloc(1, sizeof(*s->m));
+	if (!s->buf || !s->m || pa_counters__init(&s->counters, s->slot_cnt))
+		return fail(s, -ENOMEM, "out of memory");
+	s->m->per_process = opts->per_process;
+	err = load(s, opts);
+	if (err)
+		return err;
+	err = leave_out_cpus(s, opts->cpus);
+	if (err)
+		return fail(s, err, "CPUs: failed to choose: %s", strerror(-err));
+	return update_counters(s);
+}
+
+int pa_sched__add_pid(struct pa_sched *s, pid_t pid)
+{
+	uint32_t key = (uint32_t)pid;
+	uint8_t one = 1;
+
+	if (bpf_map_update_elem(bpf_map__fd(s->skel->maps.pids), &key, &one, BPF_ANY))
+		return fail(s, -errno, "process %d: failed to choose: %s", (int)pid,
+			    strerror(errno));
+	return 0;
+}
+
+/* ---- while it counts ---------------------------------------------------------------------- */
+
+/* Linux 5.10; before, what runs at the begin and the end is left out */
+static void cut_slices(struct pa_sched *s)
+{
+	int fd = bpf_program__fd(s->skel->progs.sched_cut);
+
+	for (size_t cpu = 0; cpu < s->slot_cnt; cpu++) {
+		LIBBPF_OPTS(bpf_test_run_opts, opts, .flags = BPF_F_TEST_RUN_ON_CPU,
+			    .cpu = (uint32_t)cpu);
+
+		bpf_prog_test_run_opts(fd, &opts);
+	}
+}
+
+static int attach(struct pa_sched *s, struct bpf_program *prog)
+{
+	struct bpf_link *link;
+
+	if (bpf_program__fd(prog) < 0) /* not loaded */
+		return 0;
+	link = bpf_program__attach(prog);
+	if (!link)
+		return fail(s, -errno, "%s: failed to attach: %s", bpf_program__name(prog),
+			    strerror(errno));
+	s->links[s->link_cnt++] = link;
+	return 0;
+}
+
+int pa_sched__enable(struct pa_sched *s)
+{
+	struct bpf_program *progs[] = {
+		s->skel->progs.follow_fork, s->skel->progs.follow_exit, s->skel->progs.sched_woken,
+		s->skel->progs.sched_new,   s->skel->progs.sched_leave,
+	};
+
+	for (size_t i = 0; i < sizeof(progs) / sizeof(progs[0]); i++) {
+		int err = attach(s, progs[i]);
+
+		if (err)
+			return err;
+	}
+	cut_slices(s);
+	return 0;
+}
+
+/* A place for one more process; the last one stays for all that have none. */
+static struct pa_metrics_item *new_process(struct pa_sched *s)
+{
+	struct pa_metrics *m = s->m;
+
+	if (m->proc_cnt == s->proc_cap) {
+		size_t cap = s->proc_cap ? s->proc_cap * 2 : 64;
+		struct pa_metrics_item *procs = reallocarray(m->procs, cap, sizeof(*procs));
+
+		if (!procs)
+			return NULL;
+		m->procs = procs;
+		s->proc_cap = cap;
+	}
+	m->procs[m->proc_cnt] = (struct pa_metrics_item){0};
+	return &m->procs[m->proc_cnt++];
+}
+
+static int convert(const struct pa_sched_totals *t, struct pa_metrics_item *it)
+{
+	int err = pa_dist__take(&it->slices, &t->slice, t->slices);
+
+	if (!err)
+		err = pa_dist__take(&it->waits, &t->wait, t->waits);
+	if (err)
+		return err;
+	it->cut_cnt = t->cut_cnt;
+	it->cut_ns = t->cut_ns;
+	for (int i = 0; i < PA_SWITCH_CNT; i++)
+		it->reasons[i] = t->reasons[i];
+	for (int i = 0; i < PA_COUNTER_CNT; i++)
+		it->counters[i] = t->counters[i];
+	return 0;
+}
+
+static int take_process(struct pa_sched *s, uint32_t pid)
+{
+	int fd = bpf_map__fd(s->skel->maps.processes), err;
+	struct pa_metrics_item one = {.pid = (pid_t)pid}, *kept;
+
+	if (bpf_map_lookup_elem(fd, &pid, s->buf))
+		return errno == ENOENT ? 0 : -errno;
+	err = convert(s->buf, &one);
+	if (!err)
+		err = pa_metrics_item__merge(&s->m->all, &one);
+	if (pa_procfs__comm(one.pid, one.comm))
+		memcpy(one.comm, s->buf->comm, sizeof(one.comm));
+	one.comm[sizeof(one.comm) - 1] = '\0';
+	if (!err && s->m->proc_cnt >= ENDED_MAX + PROCESSES_MAX) {
+		s->m->unnamed_cnt += pa_metrics_item__switches(&one);
+	} else if (!err) {
+		kept = new_process(s);
+		if (kept) {
+			*kept = one;
+			return 0;
+		}
+		err = -ENOMEM;
+	}
+	pa_metrics_item__free(&one);
+	return err;
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* @param gone_only  those that ended alone */
+static int list_processes(struct pa_sched *s, bool gone_only, uint32_t **out, size_t *cnt)
+{
+	int fd = bpf_map__fd(s->skel->maps.processes);
+	uint32_t *pids = calloc(PROCESSES_MAX, sizeof(*pids)), key, *prev = NULL;
+
+	*cnt = 0;
+	*out = pids;
+	if (!pids)
+		return -ENOMEM;
+	/* a walk begins anew when its last key goes: bound by what fits */
+	for (size_t i = 0; i < 4 * PROCESSES_MAX && *cnt < PROCESSES_MAX; i++) {
+		if (bpf_map_get_next_key(fd, prev, &key))
+			break;
+		prev = &key;
+		if (!gone_only || (kill((pid_t)key, 0) && errno == ESRCH))
+			pids[(*cnt)++] = key;
+	}
+	qsort(pids, *cnt, sizeof(*pids), by_pid);
+	return 0;
+}
+
+/* Those that were gone a second ago too: a thread may be seen once more after its id went. */
+static int reap(struct pa_sched *s)
+{
+	uint32_t *gone;
+	size_t cnt, kept = 0;
+	int err = list_processes(s, true, &gone, &cnt);
+
+	for (size_t i = 0; i < cnt && !err; i++) {
+		if (!s->gone_cnt ||
+		    !bsearch(&gone[i], s->gone, s->gone_cnt, sizeof(*s->gone), by_pid)) {
+			gone[kept++] = gone[i];
+			continue;
+		}
+		err = take_process(s, gone[i]);
+		if (!err)
+			bpf_map_delete_elem(bpf_map__fd(s->skel->maps.processes), &gone[i]);
+	}
+	if (err)
+		kept = 0;
+	free(s->gone);
+	s->gone = gone;
+	s->gone_cnt = kept;
+	return err;
+}
+
+int pa_sched__poll(struct pa_sched *s)
+{
+	int err = update_counters(s);
+
+	if (!err && s->m->per_process) {
+		err = reap(s);
+		if (err)
+			fail(s, err, "scheduler metrics: failed to take: %s", strerror(-err));
+	}
+	return err;
+}
+
+/* ---- finish --------------------------------------------------------------------------------- */
+
+static int take_totals(struct pa_sched *s)
+{
+	struct pa_metrics_item one;
+	int err = 0;
+
+	for (uint32_t cpu = 0; cpu < s->slot_cnt && !err; cpu++) {
+		struct pa_sched_cpu state;
+
+		one = (struct pa_metrics_item){0};
+		if (bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.totals), &cpu, s->buf) ||
+		    bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.cpus), &cpu, &state))
+			return -errno;
+		s->m->lost_wait_cnt += state.lost_waits;
+		err = convert(s->buf, &one);
+		if (!err)
+			err = pa_metrics_item__merge(&s->m->all, &one);
+		if (s->m->per_process)
+			s->m->unnamed_cnt += pa_metrics_item__switches(&one);
+		pa_metrics_item__free(&one);
+	}
+	return err;
+}
+
+static int by_wait(const void *a, const void *b)
+{
+	const struct pa_metrics_item *x = a, *y = b;
+
+	if (x->waits.sum_ns != y->waits.sum_ns)
+		return x->waits.sum_ns < y->waits.sum_ns ? 1 : -1;
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+static int take_all(struct pa_sched *s)
+{
+	uint32_t *pids = NULL;
+	size_t cnt = 0;
+	int err = take_totals(s);
+
+	if (!err && s->m->per_process)
+		err = list_processes(s, false, &pids, &cnt);
+	for (size_t i = 0; i < cnt && !err; i++)
+		err = take_process(s, pids[i]);
+	free(pids);
+	if (err)
+		return err;
+	if (s->m->proc_cnt)
+		qsort(s->m->procs, s->m->proc_cnt, sizeof(*s->m->procs), by_wait);
+	for (size_t i = 0; i < PA_SCHED_SEEN_BITS / 64; i++)
+		s->m->process_cnt += (uint64_t)__builtin_popcountll(s->skel->bss->seen[i]);
+	memcpy(s->m->missing, s->counters.missing, sizeof(s->m->missing));
+	return 0;
+}
+
+int pa_sched__finish(struct pa_sched *s, struct pa_metrics **out)
+{
+	int err;
+
+	s->skel->bss->ending = true;
+	cut_slices(s);
+	while (s->link_cnt)
+		bpf_link__destroy(s->links[--s->link_cnt]);
+	err = take_all(s);
+	if (err)
+		return fail(s, err, "scheduler metrics: failed to take: %s", strerror(-err));
+	*out = s->m;
+	s->m = NULL;
+	return 0;
+}
+
+const char *pa_sched__missing(const struct pa_sched *s)
+{
+	for (int i = 0; i < PA_COUNTER_CNT; i++)
+		if (!*s->counters.missing[i])
+			return "";
+	return s->counters.missing[PA_COUNTER_CYCLES];
+}
+
+const char *pa_sched__errmsg(const struct pa_sched *s)
+{
+	return s->errmsg;
+}
+
+void pa_sched__close(struct pa_sched *s)
+{
+	if (!s)
+		return;
+	while (s->link_cnt)
+		bpf_link__destroy(s->links[--s->link_cnt]);
+	pa_counters__close(&s->counters);
+	sched_bpf__destroy(s->skel);
+	pa_cpus__free(&s->wanted);
+	pa_metrics__free(s->m);
+	free(s->gone);
+	free(s->buf);
+	free(s);
+}
