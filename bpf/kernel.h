@@ -60,12 +60,14 @@ struct task_struct___old_state {
 /* struct pt_regs on a task's kernel stack */
 struct pt_regs___kernel {
 	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
+	unsigned long orig_ax; /* system call that is being made; -1: none */
 	unsigned long ip, cs, sp;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs___kernel {
 	__u64 regs[31];
 	__u64 sp, pc, pstate;
+	int syscallno; /* that is being made; -1: none */
 };
 #endif
 

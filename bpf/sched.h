@@ -35,7 +35,7 @@ enum pa_switch_reason {
 	PA_SWITCH_PREEMPTED = 0, /* could have run on */
 	PA_SWITCH_VOLUNTARY = 1, /* sleeps, waits for a lock, is parked */
 	PA_SWITCH_IO = 2,	 /* uninterruptible */
-	PA_SWITCH_YIELDED = 3,	 /* sched_yield(2), or a signal came as it was about to sleep */
+	PA_SWITCH_YIELDED = 3,	 /* sched_yield(2) */
 	PA_SWITCH_STOPPED = 4,	 /* stopped, traced or frozen */
 	PA_SWITCH_EXITED = 5,
 	PA_SWITCH_CNT = 6,
@@ -59,7 +59,7 @@ struct pa_sched_totals {
 	__u64 cut_cnt, cut_ns; /* parts of slices that the capture's begin or end cut */
 	__u64 reasons[PA_SWITCH_CNT];
 	struct pa_counter_sum counters[PA_COUNTER_CNT];
-	char comm[16]; /* of a process: its name at its first slice's end */
+	char comm[16]; /* of a process: its name at its first slice's end, or its own */
 	__u32 slices[PA_HIST_BUCKETS], waits[PA_HIST_BUCKETS];
 };
 _Static_assert(sizeof(struct pa_sched_totals) == 240 + 8 * PA_HIST_BUCKETS, "no padding");

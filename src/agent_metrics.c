@@ -75,8 +75,10 @@ int pa_agent_end_metrics(struct pa_agent *a)
 
 	if (err)
 		return failed(a, err);
-	if (a->metrics)
+	if (a->metrics) {
+		a->metrics->start_ns = a->info.start_ns;
 		a->metrics->duration_ns = a->info.end_ns - a->info.start_ns;
+	}
 	return 0;
 }
 

@@ -126,9 +126,9 @@ void pa_metrics__json(const struct pa_metrics *m, const struct pa_metrics_report
 	fputs("{\"version\":1,\"target\":", out);
 	print_string(r->target, out);
 	fprintf(out,
-		",\"duration_ns\":%" PRIu64 ",\"process_count\":%" PRIu64 ",\"lost_waits\":%" PRIu64
-		",\"all\":{",
-		m->duration_ns, m->process_cnt, m->lost_wait_cnt);
+		",\"start_ns\":%" PRIu64 ",\"duration_ns\":%" PRIu64 ",\"process_count\":%" PRIu64
+		",\"lost_waits\":%" PRIu64 ",\"all\":{",
+		m->start_ns, m->duration_ns, m->process_cnt, m->lost_wait_cnt);
 	print_item(m, &m->all, out);
 	fputc('}', out);
 	if (m->per_process) {

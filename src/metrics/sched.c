@@ -103,6 +103,8 @@ static void configure(struct pa_sched *s, const struct pa_sched_opts *opts, bool
 		skel->rodata->pidns_dev = ns.st_dev;
 		skel->rodata->pidns_ino = ns.st_ino;
 	}
+	if (sysconf(_SC_PAGESIZE) > 16384) /* THREAD_SIZE is at least a page */
+		skel->rodata->kernel_stack_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	bpf_program__set_autoload(skel->progs.follow_fork, opts->follow);
 	bpf_program__set_autoload(skel->progs.follow_exit, opts->follow);
 	bpf_map__set_max_entries(skel->maps.cpus, (uint32_t)s->slot_cnt);

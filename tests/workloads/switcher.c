@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * switcher --mode MODE [--seconds N] [--cpu N] [--windows]: two threads (in sleep and spin, one)
+ * on one CPU, that leave it for one reason:
+ *   sleep  burns 0.2 ms and sleeps 4 ms, again and again
+ *   spin   burns
+ *   share  both burn: they are preempted
+ *   yield  both yield after each 20 us
+ *   pipe   each wakes the other through a pipe and waits for it
+ * Prints what the kernel says of them: "voluntary N involuntary N cpu_ns N rounds N". With
+ * --windows, in pipe, "END_NS ROUNDS" of each 20 ms instead.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <sys/resource.h>
+
+#include "burn.h"
+
+#define WINDOW_NS 20000000ULL
+
+static const char *mode;
+static uint64_t deadline_ns, round_cnt;
+static int pipes[2][2];
+static bool windows;
+
+static bool is(const char *name)
+{
+	return !strcmp(mode, name);
+}
+
+static void burn_ns(uint64_t ns)
+{
+	burn_until(burn_now_ns() + ns);
+}
+
+/* The first one counts and ends it, by closing. */
+static void ping(bool first)
+{
+	int in = pipes[first][0], out = pipes[!first][1];
+	uint64_t window = burn_now_ns() + WINDOW_NS, last_cnt = 0;
+	char byte = 0;
+
+	while (1) {
+		if (first && write(out, &byte, 1) != 1)
+			return;
+		if (read(in, &byte, 1) != 1)
+			return;
+		if (!first && write(out, &byte, 1) != 1)
+			return;
+		if (!first || ++round_cnt & 15)
+			continue;
+		uint64_t now = burn_now_ns();
+
+		if (windows && now >= window) {
+			printf("%llu %llu\n", (unsigned long long)now,
+			       (unsigned long long)(round_cnt - last_cnt));
+			last_cnt = round_cnt;
+			window = burn_now_ns() + WINDOW_NS;
+		}
+		if (now >= deadline_ns) {
+			close(out);
+			return;
+		}
+	}
+}
+
+static void *run(void *arg)
+{
+	bool first = !arg;
+
+	if (is("pipe")) {
+		ping(first);
+		return NULL;
+	}
+	while (burn_now_ns() < deadline_ns) {
+		if (is("sleep")) {
+			burn_ns(200000);
+			burn_sleep(0.004);
+		} else if (is("yield")) {
+			burn_units(3);
+			sched_yield();
+		} else {
+			burn_ns(1000000);
+		}
+	}
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	int cpu = atoi(burn_option(argc, argv, "--cpu", "0"));
+	struct timespec used;
+	struct rusage usage;
+	pthread_t second;
+	cpu_set_t set;
+
+	mode = burn_option(argc, argv, "--mode", "sleep");
+	windows = burn_flag(argc, argv, "--windows");
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) || pipe(pipes[0]) || pipe(pipes[1]))
+		return 1;
+	deadline_ns = burn_deadline_ns(argc, argv);
+	if (is("share") || is("yield") || is("pipe")) {
+		if (pthread_create(&second, NULL, run, pipes))
+			return 1;
+		run(NULL);
+		pthread_join(second, NULL);
+	} else {
+		run(NULL);
+	}
+	getrusage(RUSAGE_SELF, &usage);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	if (!windows)
+		printf("voluntary %ld involuntary %ld cpu_ns %llu rounds %llu\n", usage.ru_nvcsw,
+		       usage.ru_nivcsw, used.tv_sec * 1000000000ULL + used.tv_nsec,
+		       (unsigned long long)round_cnt);
+	return 0;
+}
