@@ -279,7 +279,7 @@ int sched_leave(__u64 *ctx)
 			if (reason < PA_SWITCH_CNT)
 				ADD(t->reasons[reason], 1);
 			/* the name that it had last, when its /proc is gone */
-			if (per_process && reason == PA_SWITCH_EXITED && prev_tid == prev->tgid)
+			if (per_process && reason == PA_SWITCH_EXITED && prev->pid == prev->tgid)
 				bpf_get_current_comm(t->comm, sizeof(t->comm));
 		}
 	}

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * switcher --mode MODE [--seconds N] [--cpu N] [--windows]: two threads (in sleep and spin, one)
- * on one CPU, that leave it for one reason:
+ * switcher --mode MODE [--seconds N] [--cpu N] [--units N] [--windows]: two threads (in sleep and
+ * spin, one) on one CPU, that leave it for one reason:
  *   sleep  burns 0.2 ms and sleeps 4 ms, again and again
  *   spin   burns
  *   share  both burn: they are preempted
  *   yield  both yield after each 20 us
- *   pipe   each wakes the other through a pipe and waits for it
+ *   pipe   each wakes the other through a pipe and waits for it, after --units N (0) of 6 us
  * Prints what the kernel says of them: "voluntary N involuntary N cpu_ns N rounds N". With
  * --windows, in pipe, "END_NS ROUNDS" of each 20 ms instead.
  */
@@ -21,6 +21,7 @@
 static const char *mode;
 static uint64_t deadline_ns, round_cnt;
 static int pipes[2][2];
+static unsigned int units;
 static bool windows;
 
 static bool is(const char *name)
@@ -41,6 +42,8 @@ static void ping(bool first)
 	char byte = 0;
 
 	while (1) {
+		if (units)
+			burn_units(units);
 		if (first && write(out, &byte, 1) != 1)
 			return;
 		if (read(in, &byte, 1) != 1)
@@ -95,6 +98,7 @@ int main(int argc, char **argv)
 	cpu_set_t set;
 
 	mode = burn_option(argc, argv, "--mode", "sleep");
+	units = (unsigned int)atoi(burn_option(argc, argv, "--units", "0"));
 	windows = burn_flag(argc, argv, "--windows");
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
