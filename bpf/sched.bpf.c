@@ -151,15 +151,16 @@ static __always_inline void add_hardware(struct pa_sched_totals *t,
 }
 
 /** The current thread's totals. @return NULL: it is not counted */
-static __always_inline struct pa_sched_totals *current_totals(__u32 cpu)
+static __always_inline struct pa_sched_totals *current_totals(struct pa_sched_cpu *c, __u32 cpu)
 {
 	__u32 tgid, tid;
 	__u64 bit, *word;
 
 	if (!current_ids(&tgid, &tid))
 		return NULL;
-	if (filter_pids && !bpf_map_lookup_elem(&pids, &tgid))
+	if (filter_pids && c->last_tgid != tgid && !bpf_map_lookup_elem(&pids, &tgid))
 		return NULL;
+	c->last_tgid = tgid;
 	word = &seen[(tgid / 64) & (PA_SCHED_SEEN_BITS / 64 - 1)];
 	bit = 1ULL << (tgid & 63);
 	if (!(*word & bit))
@@ -176,7 +177,7 @@ static __always_inline struct pa_sched_totals *account(struct pa_sched_cpu *c, _
 
 	if (counters)
 		read_hardware(c, cpu, since);
-	t = c->start_ns ? current_totals(cpu) : NULL;
+	t = c->start_ns ? current_totals(c, cpu) : NULL;
 	if (!t)
 		return NULL;
 	if (counters)
@@ -232,28 +233,41 @@ static __always_inline __u64 state_of(const struct task_struct *task)
 	return ((const struct task_struct___old_state *)task)->state;
 }
 
-static __always_inline void wait_from(__u32 tid, __u64 now, struct pa_sched_cpu *c)
+/* Two threads that wait had one slot. */
+static __noinline int count_lost_wait(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct pa_sched_cpu *c = bpf_map_lookup_elem(&cpus, &cpu);
+
+	if (c)
+		c->lost_waits++;
+	return 0;
+}
+
+static __always_inline __u64 *wake_of(__u32 tid)
 {
 	__u32 slot = tid & wake_mask;
-	__u64 *wake = bpf_map_lookup_elem(&wakes, &slot);
 
-	if (!wake)
-		return;
-	if (c && *wake && *wake >> PA_WAKE_TIME_BITS != tid)
-		c->lost_waits++;
+	return bpf_map_lookup_elem(&wakes, &slot);
+}
+
+static __always_inline void wait_from(__u64 *wake, __u32 tid, __u64 now)
+{
+	if (*wake && *wake >> PA_WAKE_TIME_BITS != tid)
+		count_lost_wait();
 	*wake = (__u64)tid << PA_WAKE_TIME_BITS | (now & PA_WAKE_TIME_MASK);
 }
 
 /** Take since when a thread waits. @return ns waited; -1: not known */
 static __always_inline __s64 waited(__u32 tid, __u64 now)
 {
-	__u32 slot = tid & wake_mask;
-	__u64 *wake = bpf_map_lookup_elem(&wakes, &slot);
-	__u64 since;
+	__u64 *wake = wake_of(tid), since;
 
-	if (!wake || !*wake || *wake >> PA_WAKE_TIME_BITS != tid)
+	if (!wake)
 		return -1;
 	since = *wake;
+	if (!since || since >> PA_WAKE_TIME_BITS != tid)
+		return -1;
 	*wake = 0;
 	return (now - since) & PA_WAKE_TIME_MASK;
 }
@@ -267,6 +281,7 @@ int sched_leave(__u64 *ctx)
 	__u64 now = bpf_ktime_get_ns(), state = state_of(prev);
 	struct pa_sched_totals *t;
 	bool preempt = ctx[0];
+	__u64 *wake;
 	__s64 wait = -1;
 	__u32 reason;
 
@@ -284,10 +299,11 @@ int sched_leave(__u64 *ctx)
 		}
 	}
 	/* A signal that came makes it runnable again, which the argument does not show. */
-	if (prev_tid && (preempt || !state))
-		wait_from(prev_tid, now, c);
-	else if (prev_tid)
-		waited(prev_tid, now); /* it was woken before it slept */
+	wake = prev_tid ? wake_of(prev_tid) : NULL;
+	if (wake && (preempt || !state))
+		wait_from(wake, prev_tid, now);
+	else if (wake && *wake >> PA_WAKE_TIME_BITS == prev_tid)
+		*wake = 0; /* it was woken before it slept */
 	if (next_tid)
 		wait = waited(next_tid, now);
 	c->start_ns = now;
@@ -299,14 +315,12 @@ int sched_leave(__u64 *ctx)
 
 static __always_inline int woken(const struct task_struct *task)
 {
-	__u32 tid = task->pid, slot = tid & wake_mask, cpu;
-	__u64 *wake = bpf_map_lookup_elem(&wakes, &slot);
+	__u32 tid = task->pid;
+	__u64 *wake = wake_of(tid);
 
 	/* one that waits already, having been preempted on its way to sleep, waits on */
-	if (!wake || (*wake && *wake >> PA_WAKE_TIME_BITS == tid))
-		return 0;
-	cpu = bpf_get_smp_processor_id();
-	wait_from(tid, bpf_ktime_get_ns(), bpf_map_lookup_elem(&cpus, &cpu));
+	if (wake && !(*wake && *wake >> PA_WAKE_TIME_BITS == tid))
+		wait_from(wake, tid, bpf_ktime_get_ns());
 	return 0;
 }
 

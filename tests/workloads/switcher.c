@@ -8,7 +8,7 @@
  *   yield  both yield after each 20 us
  *   pipe   each wakes the other through a pipe and waits for it, after --units N (0) of 6 us
  * Prints what the kernel says of them: "voluntary N involuntary N cpu_ns N rounds N". With
- * --windows, in pipe, "END_NS ROUNDS" of each 20 ms instead.
+ * --windows, in pipe, "BEGIN_NS END_NS ROUNDS" of each 20 ms instead.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -38,7 +38,7 @@ static void burn_ns(uint64_t ns)
 static void ping(bool first)
 {
 	int in = pipes[first][0], out = pipes[!first][1];
-	uint64_t window = burn_now_ns() + WINDOW_NS, last_cnt = 0;
+	uint64_t begin = burn_now_ns(), last_cnt = 0;
 	char byte = 0;
 
 	while (1) {
@@ -54,11 +54,11 @@ static void ping(bool first)
 			continue;
 		uint64_t now = burn_now_ns();
 
-		if (windows && now >= window) {
-			printf("%llu %llu\n", (unsigned long long)now,
-			       (unsigned long long)(round_cnt - last_cnt));
+		if (windows && now >= begin + WINDOW_NS) {
+			printf("%llu %llu %llu\n", (unsigned long long)begin,
+			       (unsigned long long)now, (unsigned long long)(round_cnt - last_cnt));
 			last_cnt = round_cnt;
-			window = burn_now_ns() + WINDOW_NS;
+			begin = burn_now_ns();
 		}
 		if (now >= deadline_ns) {
 			close(out);
