@@ -72,7 +72,7 @@ struct pa_sched_cpu {
 	__u8 cut; /* began before the capture */
 	__u8 off; /* this CPU is not asked for */
 	__u8 pad;
-	__u32 last_tgid; /* that was counted here last: it passes the filter */
+	__u32 last_tgid;  /* that was counted here last: it passes the filter */
 	__u64 lost_waits; /* two threads that waited had one slot of the table */
 	struct pa_counter_sum last[PA_COUNTER_CNT];
 };

@@ -57,7 +57,7 @@ struct pa_metrics {
 	uint64_t unnamed_cnt;	    /* switches of processes beyond the table: in all alone */
 	uint64_t lost_wait_cnt;
 	bool per_process;
-	uint64_t start_ns, duration_ns; /* CLOCK_MONOTONIC */
+	uint64_t start_ns, duration_ns;	   /* CLOCK_MONOTONIC */
 	char missing[PA_COUNTER_CNT][112]; /* why a counter is not there; "" when it is */
 };
 void pa_metrics__free(struct pa_metrics *m);

@@ -34,6 +34,16 @@ WRONG = [
     ([*A, "--tag", "=value"], "--tag"),
     ([*A, "--ring-size", "3"], "--ring-size"),
     ([*A, "--ring-size", "100"], "--ring-size"),
+    (["--pmu"], "is required"),
+    (["--pmu", "--pid", "1", "--per-pid"], "--per-pid requires -a/--all"),
+    ([*A, "--per-pid"], "--per-pid is only valid with --pmu"),
+    (["--pmu", "-a", "--top", "3"], "--top is only valid with --per-pid"),
+    ([*A, "--pmu-output", "x"], "--pmu-output is only valid with --pmu"),
+    ([*A, "--pmu-format", "json"], "--pmu-format is only valid with --pmu"),
+    (["--pmu", "-a", "--pmu-format", "xml"], "--pmu-format xml: not text or json"),
+    (["--pmu", "-a", "--per-pid", "--top", "0"], "--top"),
+    (["--pmu", "-a", "--perf-data-output", "x"], "only valid with --profile"),
+    ([*A, "--pmu", "--pmu-output", "x", "--profile-output", "x"], "name the same file"),
 ]
 WRONG += [([*A, option], option) for option in (
     "--pid", "--duration", "--sample-rate", "--period", "--event", "--cpu", "--ring-size",
@@ -61,7 +71,8 @@ def test_help_and_version(agent):
     text = run.run([agent, "--help"]).ok().out
     for option in ("--profile", "--pid", "--all", "--duration", "--sample-rate", "--event",
                    "--period", "--cpu", "--kernel-stacks", "--ring-size", "--profile-output",
-                   "--perf-data-output", "--tag", "--quiet"):
+                   "--perf-data-output", "--tag", "--quiet", "--pmu", "--pmu-output",
+                   "--pmu-format", "--per-pid", "--top"):
         assert option in text
     assert re.match(r"perf-agent \d+\.\d+\.\d+\n$", run.run([agent, "--version"]).ok().out)
 
