@@ -27,7 +27,7 @@
 #define PASS_MIN_NS 2000000ULL /* woken passes come no closer */
 #define TABLE_BYTES (64ULL << 20)
 #define PROGRESS_NS 1000000000ULL
-#define IDLE_NS 500000000ULL /* between passes when nothing is sampled */
+#define IDLE_NS 250000000ULL /* between passes when nothing is sampled */
 
 int pa_agent_fail(struct pa_agent *a, int err, const char *fmt, ...)
 {

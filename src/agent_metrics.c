@@ -16,6 +16,7 @@
 #include "metrics/sched.h"
 
 #define POLL_NS 1000000000ULL
+#define POLL_PROCESSES_NS 250000000ULL /* those that ended give their places back */
 
 static int failed(struct pa_agent *a, int err)
 {
@@ -62,7 +63,7 @@ int pa_agent_poll_metrics(struct pa_agent *a, uint64_t now)
 {
 	int err;
 
-	if (!a->sched || now - a->metrics_ns < POLL_NS)
+	if (!a->sched || now - a->metrics_ns < (a->opts.per_pid ? POLL_PROCESSES_NS : POLL_NS))
 		return 0;
 	a->metrics_ns = now;
 	err = pa_sched__poll(a->sched);

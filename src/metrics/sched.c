@@ -20,7 +20,7 @@
 
 #define INIT_PIDNS_INO 0xEFFFFFFCU /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 #define WAKE_SLOTS_MAX (1U << 19)  /* 4 MB */
-#define PROCESSES_MIN 512	   /* 18 KB each */
+#define PROCESSES_MIN 1024	   /* 18 KB each */
 #define PROCESSES_MAX 4096
 #define ENDED_MAX 65536 /* processes that ended: later ones have no name of their own */
 
@@ -375,7 +375,7 @@ static int list_processes(struct pa_sched *s, bool gone_only, uint32_t **out, si
 	return 0;
 }
 
-/* Those that were gone a second ago too: a thread may be seen once more after its id went. */
+/* Those that were gone at the last poll too: a thread may be seen once more after its id went. */
 static int reap(struct pa_sched *s)
 {
 	uint32_t *gone;

@@ -28,7 +28,7 @@ int pa_sched__open(const struct pa_sched_opts *opts, struct pa_sched **out);
 int pa_sched__add_pid(struct pa_sched *s, pid_t pid);
 /** Count from here on. @return 0, -errno */
 int pa_sched__enable(struct pa_sched *s);
-/** What is to be done about once a second: CPUs that came, processes that ended.
+/** What is to be done once or a few times a second: CPUs that came, processes that ended.
  *  @return 0, -errno */
 int pa_sched__poll(struct pa_sched *s);
 /** Stop counting, and take all that was counted.

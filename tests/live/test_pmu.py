@@ -13,8 +13,8 @@ import pytest
 from harness import needs, run
 
 KERNEL = re.compile(r"voluntary (\d+) involuntary (\d+) cpu_ns (\d+) rounds (\d+)")
-EVENT = re.compile(r"^\s*(\d+)\.(\d{9}):\s+sched:(\w+):\s+(.*)$")
-SWITCH = re.compile(r"prev_pid=(\d+) prev_prio=\S+ prev_state=(\S+) ==> .*next_pid=(\d+) ")
+EVENT = re.compile(r"^\s*(\d+)\.(\d{9}):\s+sched:(\w+):\s+(.*)$", re.M)
+SWITCH = re.compile(r"prev_pid=(\d+) prev_prio=\S+ prev_state=(\S+) ==> (?:.*next_pid=(\d+) )?")
 WOKEN = re.compile(r"\bpid=(\d+) ")
 
 
@@ -126,12 +126,12 @@ def recorded(data, start_ns, end_ns):
                    timeout=120, env={"LC_ALL": "C", "PAGER": "cat"}).ok().out
     slices, waits = collections.defaultdict(list), collections.defaultdict(list)
     since, ready, wait = {}, {}, {}
-    for line in text.splitlines():
-        seconds, fraction, event, rest = EVENT.match(line).groups()
+    # names of others may hold anything, also an end of line
+    for seconds, fraction, event, rest in EVENT.findall(text):
         now = int(seconds + fraction)
-        if event == "sched_switch":
-            prev, state, following = SWITCH.search(rest).groups()
-            prev, following = int(prev), int(following)
+        switch, woken = SWITCH.search(rest), WOKEN.search(rest)
+        if switch:
+            prev, state, following = int(switch[1]), switch[2], int(switch[3] or 0)
             began, waited = since.pop(prev, None), wait.pop(prev, None)
             if began and start_ns <= now <= end_ns:
                 slices[prev].append(now - began)
@@ -143,8 +143,8 @@ def recorded(data, start_ns, end_ns):
             if following in ready:
                 wait[following] = now - ready.pop(following)
             since[following] = now
-        else:
-            ready.setdefault(int(WOKEN.search(rest)[1]), now)
+        elif woken and event != "sched_switch":
+            ready.setdefault(int(woken[1]), now)
     return slices, waits
 
 
@@ -169,13 +169,14 @@ def check_quantiles(dist, values):
 @pytest.mark.parametrize("mode", ["sleep", "share", "yield"])
 def test_slices_and_waits_as_perf_records_them(agent, spawn, workload, tmp_path, mode):
     data = tmp_path / "perf.data"
-    program = spawn([workload("switcher"), "--mode", mode, "--seconds", "8"])
+    program = spawn([workload("switcher"), "--mode", mode, "--seconds", "60"])
+    time.sleep(0.2)
+    tids = [int(tid) for tid in os.listdir(f"/proc/{program.pid}/task")]
     perf = spawn([*needs.tracefs(), needs.perf(), "record", "-q", "-N", "-a", "-m", "2048", "-k",
                   "mono", "-e", "sched:sched_switch,sched:sched_wakeup,sched:sched_wakeup_new",
                   "-o", data, "--", agent, "-q", "--pmu", "--pid", str(program.pid), "--pmu-format", "json",
                   "--duration", "2s"])
     found = Metrics(perf.wait(60).ok())
-    tids = [int(tid) for tid in os.listdir(f"/proc/{program.pid}/task")]
     start_ns = found.data["start_ns"]
     slices, waits = recorded(data, start_ns, start_ns + found.data["duration_ns"])
     check_quantiles(found.slices, [v for tid in tids for v in slices[tid]])
@@ -186,11 +187,11 @@ def test_slices_and_waits_as_perf_records_them(agent, spawn, workload, tmp_path,
 
 def test_per_process(agent, spawn, workload, tmp_path):
     """Sorted by their waits; what is merged is their sum; those that ended are there."""
-    programs = {mode: spawn([workload("switcher"), "--mode", mode, "--seconds", "4"])
+    programs = {mode: spawn([workload("switcher"), "--mode", mode, "--seconds", "60"])
                 for mode in ("sleep", "share")}
-    capture = spawn([agent, "-q", "--pmu", "-a", "--per-pid", "--pmu-format", "json",
-                     "--duration", "3s"])
-    time.sleep(1)
+    capture = spawn([agent, "--pmu", "-a", "--per-pid", "--pmu-format", "json", "--duration",
+                     "3s"])
+    capture.wait_for("Collecting data")
     short = run.run(["sh", "-c", "echo $$; sleep 0.05"]).ok()
     found = Metrics(capture.wait().ok())
     procs = {proc["pid"]: proc for proc in found.data["processes"]}

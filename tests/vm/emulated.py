@@ -14,6 +14,7 @@ START = "most samples are of the program's start, in the dynamic linker"
 INLINED = "more samples in inlined functions, which pa2pprof shows and a live profile does not"
 WAITS = "waits take longer than the program asks for"
 LUMPS = "a reader that comes late writes more at once than the disk takes"
+APART = "perf, the kernel and we take the time of one event microseconds apart"
 SLOW = "another tool takes longer than the test waits"
 # Where they fail, it is for the slowness of emulation as a rule. They run all the same.
 TOO_SLOW = {
@@ -32,6 +33,8 @@ TOO_SLOW = {
     "test_failures.py": {"test_killed": SLOW, "test_full_disk": LUMPS},
     "test_offcpu.py": {"test_timehist": WAITS, "test_in_a_pid_namespace": WAITS,
                        "test_without_tracefs": WAITS, "test_among_others": WAITS},
+    "test_pmu.py": {"test_slices_and_waits_as_perf_records_them": APART,
+                    "test_the_kernel_counts_the_same": APART},
     "test_unwind.py": {"test_hard_stacks": RARE, "test_short_copies_are_said": RARE,
                        "test_stream": RARE},
     "test_workloads.py": {
