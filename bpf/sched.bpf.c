@@ -101,7 +101,6 @@ static __always_inline void add_value(struct pa_dist_sums *sums, __u32 *buckets,
 {
 	__u32 bucket = pa_hist_bucket(ns);
 
-	ADD(sums->cnt, 1);
 	ADD(sums->sum_ns, ns);
 	if (ns > sums->max_ns)
 		sums->max_ns = ns;

@@ -46,8 +46,9 @@ struct pa_counter_sum {
 	__u64 value, enabled_ns, running_ns;
 };
 
+/** Beside a histogram, whose buckets say how many there are. */
 struct pa_dist_sums {
-	__u64 cnt, sum_ns;
+	__u64 sum_ns;
 	__u64 min1_ns; /* smallest + 1; 0: none yet */
 	__u64 max_ns;
 };
@@ -62,7 +63,7 @@ struct pa_sched_totals {
 	char comm[16]; /* of a process: its name at its first slice's end, or its own */
 	__u32 slices[PA_HIST_BUCKETS], waits[PA_HIST_BUCKETS];
 };
-_Static_assert(sizeof(struct pa_sched_totals) == 240 + 8 * PA_HIST_BUCKETS, "no padding");
+_Static_assert(sizeof(struct pa_sched_totals) == 224 + 8 * PA_HIST_BUCKETS, "no padding");
 
 /** The thread that runs on a CPU. */
 struct pa_sched_cpu {

@@ -18,7 +18,6 @@ static void clear(void)
 static void add(uint64_t v)
 {
 	buckets[pa_hist_bucket(v)]++;
-	sums.cnt++;
 	sums.sum_ns += v;
 	if (v < sums.min1_ns - 1)
 		sums.min1_ns = v + 1;
