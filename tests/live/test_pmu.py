@@ -11,6 +11,7 @@ import time
 import pytest
 
 from harness import needs, run
+from harness.busy import retried
 
 KERNEL = re.compile(r"voluntary (\d+) involuntary (\d+) cpu_ns (\d+) rounds (\d+)")
 EVENT = re.compile(r"^\s*(\d+)\.(\d{9}):\s+sched:(\w+):\s+(.*)$", re.M)
@@ -54,6 +55,7 @@ MODES = ["sleep", "spin", "share", "yield", "pipe"]
 
 
 @pytest.mark.parametrize("mode", MODES)
+@retried
 def test_the_kernel_counts_the_same(metrics, mode):
     """Every switch of a program that is run whole: its own count, asked for just before its end,
     the exits of its threads, and a few more on the way there; less its wait for perf-agent, as
@@ -349,3 +351,12 @@ def test_a_counter_that_stands_still(metrics):
     assert found.counters["cache-misses"]["value"] is None
     assert found.counters["branch-misses"]["why"].startswith("this machine does not count")
     assert found.ipc is None
+
+
+def test_instructions_of_a_known_loop(agent, workload, tmp_path):
+    needs.hardware_cycles()
+    found = Metrics(run.run([agent, "-q", "--pmu", "--pmu-format", "json", "--",
+                             workload("counted"), "--millions", "1000"], cwd=tmp_path,
+                            timeout=300).ok())
+    assert found.counters["instructions"]["value"] == pytest.approx(1e9, rel=0.02)
+    assert found.ipc > 0.1
