@@ -24,6 +24,7 @@
 #include "capture/sideband.h"
 #include "caps.h"
 
+#define LATE_NS 1000000000ULL  /* more than a record is late when it comes to its ring */
 #define PASS_MIN_NS 2000000ULL /* woken passes come no closer */
 #define TABLE_BYTES (64ULL << 20)
 #define PROGRESS_NS 1000000000ULL
@@ -512,6 +513,9 @@ int pa_agent__run(struct pa_agent *a)
 		}
 		if (!err && a->capture)
 			err = pa_capture__pass(a->capture);
+		if (!err && a->session) /* all from before the pass has come */
+			err = pa_session__drop_exited(a->session, now - LATE_NS,
+						      pa_procfs__is_there);
 		if (!err)
 			err = pa_agent_poll_metrics(a, now);
 		last = now;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,6 +171,11 @@ static void cut_newline(char *s)
 
 	if (len && s[len - 1] == '\n')
 		s[len - 1] = '\0';
+}
+
+bool pa_procfs__is_there(uint32_t pid)
+{
+	return !kill((pid_t)pid, 0) || errno != ESRCH;
 }
 
 int pa_procfs__threads(pid_t pid, int (*cb)(void *ctx, pid_t tid, const char *comm), void *ctx)

@@ -27,6 +27,8 @@ struct pa_proc_map {
  *  stop. Lines that can't be parsed are skipped.
  *  @return 0, cb's value, -errno of open or read (-ENOENT, -ESRCH: gone; -EACCES), -ENOMEM */
 int pa_procfs__exec_maps(pid_t pid, int (*cb)(void *ctx, const struct pa_proc_map *m), void *ctx);
+/** Is there a process, or a thread, of this id? (One that nobody has waited for is.) */
+bool pa_procfs__is_there(uint32_t pid);
 /** Call cb for each thread of a process with its name.
  *  @return 0, cb's value, -errno */
 int pa_procfs__threads(pid_t pid, int (*cb)(void *ctx, pid_t tid, const char *comm), void *ctx);

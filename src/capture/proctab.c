@@ -4,11 +4,11 @@
  * enrolled processes passed on, those of others kept.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "capture/procfs.h"
 #include "capture/proctab_internal.h"
 
 #define HISTORY_MAX_BYTES (256 << 10) /* of one process that is not sampled */
@@ -365,8 +365,7 @@ void pa_proctab__end_pass(struct pa_proctab *t)
 		/* its samples are in; a leader may end before its threads, which keep the id */
 		bool settled = p->end_ns < t->oldest_ns;
 
-		if (settled && (pa_proctab_find(t, p->pid) != p ||
-				(kill((pid_t)p->pid, 0) && errno == ESRCH))) {
+		if (settled && (pa_proctab_find(t, p->pid) != p || !pa_procfs__is_there(p->pid))) {
 			*link = p->next_ended;
 			forget(t, p);
 		} else {

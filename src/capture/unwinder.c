@@ -82,7 +82,7 @@ struct pa_unwinder {
 	struct due *due;
 	struct stale *stale; /* only without news of mappings */
 	size_t stale_cnt, stale_cap;
-	uint64_t pass_ns; /* start of the pass */
+	uint64_t pass_ns; /* end of the last pass */
 	uint64_t walk_ns; /* of the last pass that finished a walk */
 	uint64_t look_ns, sweep_ns;
 	bool is_full;	   /* the map of processes was */
@@ -734,7 +734,7 @@ static void sweep(struct pa_unwinder *u, uint64_t now_ns)
 		return;
 	u->sweep_ns = now_ns;
 	HASH_ITER (hh, u->processes, p, next)
-		if (kill((pid_t)p->pid, 0) && errno == ESRCH)
+		if (!pa_procfs__is_there(p->pid))
 			withdraw(u, p->pid);
 }
 
@@ -753,6 +753,9 @@ int pa_unwinder__end_pass(struct pa_unwinder *u, uint64_t now_ns)
 		err = err ? err : pa_unwinder__publish(u, (pid_t)d->pid);
 		forget_due(u, d);
 	}
+	/* all from before the end of the last pass has come */
+	if (!err && pa_procs__is_due(&u->procs))
+		err = pa_procs__drop_exited(&u->procs, u->pass_ns, pa_procfs__is_there);
 	forget_stale(u, now());
 	if (now_ns - u->walk_ns > CFI_KEPT_NS)
 		pa_unwind_images__drop_cfi(&u->images);

@@ -99,6 +99,12 @@ void pa_session__free(struct pa_session *s);
  *  records that were fed before it. Unknown types are ignored.
  *  @return 0, -EBADMSG malformed (counted; feeding may go on), -ENOMEM */
 int pa_session__feed(struct pa_session *s, const struct perf_event_header *hdr);
+/** Drop now and then, for a capture without end, what is known of processes and threads that had
+ *  ended, and of address spaces that were replaced: no sample from before before_ns may come any
+ *  more. What was counted stays.
+ *  @param is_there  has the system a process of this id?
+ *  @return 0, -ENOMEM */
+int pa_session__drop_exited(struct pa_session *s, uint64_t before_ns, bool (*is_there)(uint32_t));
 /** Feed a whole file: for a file that can be rewound all sideband records first, then the
  *  samples; a stream round by round (samples wait for the FINISHED_ROUND after theirs).
  *  Also restores the saved symbols, if any, and reads the build-id table.

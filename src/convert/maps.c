@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "convert/maps.h"
 
@@ -37,7 +38,23 @@ static bool is_same_content(const struct pa_piece *a, const struct pa_piece *b)
 	return a->image == b->image && (a->is_jit || a->pgoff - a->start == b->pgoff - b->start);
 }
 
-static int insert_current(struct pa_space *s, struct pa_pool *pool, size_t at,
+static struct pa_piece *new_piece(struct pa_pieces *pieces)
+{
+	void *piece = pieces->unused;
+
+	if (!piece)
+		return pa_pool__alloc(&pieces->pool, sizeof(struct pa_piece));
+	memcpy(&pieces->unused, piece, sizeof(pieces->unused));
+	return piece;
+}
+
+static void give_back(struct pa_pieces *pieces, struct pa_piece *piece)
+{
+	memcpy(piece, &pieces->unused, sizeof(pieces->unused));
+	pieces->unused = piece;
+}
+
+static int insert_current(struct pa_space *s, struct pa_pieces *pieces, size_t at,
 			  const struct pa_piece *piece, uint64_t *dropped_cnt)
 {
 	struct pa_piece *copy;
@@ -46,8 +63,10 @@ static int insert_current(struct pa_space *s, struct pa_pool *pool, size_t at,
 		(*dropped_cnt)++;
 		return 0;
 	}
-	copy = pa_pool__alloc(pool, sizeof(*copy));
-	if (!copy || pa_array_grow(&s->cur, s->cur_cnt, &s->cur_cap, sizeof(*s->cur)))
+	if (pa_array_grow(&s->cur, s->cur_cnt, &s->cur_cap, sizeof(*s->cur)))
+		return -ENOMEM;
+	copy = new_piece(pieces);
+	if (!copy)
 		return -ENOMEM;
 	*copy = *piece;
 	copy->to_ns = UINT64_MAX;
@@ -133,8 +152,8 @@ static int add_past(struct pa_space *s, struct pa_piece part, uint64_t to_ns, ui
 }
 
 /* Take [start, end), which lies inside current piece i, from it at time_ns. */
-static int carve(struct pa_space *s, struct pa_pool *pool, size_t i, uint64_t start, uint64_t end,
-		 uint64_t time_ns, uint64_t *dropped_cnt)
+static int carve(struct pa_space *s, struct pa_pieces *pieces, size_t i, uint64_t start,
+		 uint64_t end, uint64_t time_ns, uint64_t *dropped_cnt)
 {
 	struct pa_piece *old = s->cur[i];
 	struct pa_piece right = *old;
@@ -146,13 +165,14 @@ static int carve(struct pa_space *s, struct pa_pool *pool, size_t i, uint64_t st
 	if (old->start < start && end < old->end) {
 		right = part_of(old, end, old->end);
 		old->end = start;
-		return insert_current(s, pool, i + 1, &right, dropped_cnt);
+		return insert_current(s, pieces, i + 1, &right, dropped_cnt);
 	}
 	if (old->start < start) {
 		old->end = start;
 	} else if (end < old->end) {
 		*old = part_of(old, end, old->end);
 	} else {
+		give_back(pieces, old);
 		memmove(s->cur + i, s->cur + i + 1, (s->cur_cnt - i - 1) * sizeof(*s->cur));
 		s->cur_cnt--;
 	}
@@ -160,7 +180,7 @@ static int carve(struct pa_space *s, struct pa_pool *pool, size_t i, uint64_t st
 }
 
 /* Add [start, end) of the piece, where nothing is current. */
-static int fill(struct pa_space *s, struct pa_pool *pool, const struct pa_piece *piece,
+static int fill(struct pa_space *s, struct pa_pieces *pieces, const struct pa_piece *piece,
 		uint64_t start, uint64_t end, uint64_t *dropped_cnt)
 {
 	struct pa_piece part;
@@ -175,10 +195,10 @@ static int fill(struct pa_space *s, struct pa_pool *pool, const struct pa_piece 
 		s->cur[i - 1]->end = end;
 		return 0;
 	}
-	return insert_current(s, pool, i, &part, dropped_cnt);
+	return insert_current(s, pieces, i, &part, dropped_cnt);
 }
 
-int pa_space__map(struct pa_space *s, struct pa_pool *pool, const struct pa_piece *piece,
+int pa_space__map(struct pa_space *s, struct pa_pieces *pieces, const struct pa_piece *piece,
 		  uint64_t *dropped_cnt)
 {
 	uint64_t at = piece->start,
@@ -204,14 +224,14 @@ int pa_space__map(struct pa_space *s, struct pa_pool *pool, const struct pa_piec
 		if (is_same_content(old, piece)) {
 			if (piece->from_ns < old->from_ns)
 				old->from_ns = piece->from_ns;
-			err = fill(s, pool, piece, run, at, dropped_cnt);
+			err = fill(s, pieces, piece, run, at, dropped_cnt);
 			run = end;
 		} else if (old->from_ns <= piece->from_ns) {
-			err = carve(s, pool, i, at, end, piece->from_ns, dropped_cnt);
+			err = carve(s, pieces, i, at, end, piece->from_ns, dropped_cnt);
 		} else {
 			uint64_t old_from_ns = old->from_ns;
 
-			err = fill(s, pool, piece, run, at, dropped_cnt);
+			err = fill(s, pieces, piece, run, at, dropped_cnt);
 			if (!err)
 				err = add_past(s, part_of(piece, at, end), old_from_ns,
 					       dropped_cnt);
@@ -219,7 +239,7 @@ int pa_space__map(struct pa_space *s, struct pa_pool *pool, const struct pa_piec
 		}
 		at = end;
 	}
-	return err ? err : fill(s, pool, piece, run, at, dropped_cnt);
+	return err ? err : fill(s, pieces, piece, run, at, dropped_cnt);
 }
 
 const struct pa_piece *pa_space__find(const struct pa_space *s, uint64_t addr, uint64_t time_ns,
@@ -273,8 +293,10 @@ uint64_t pa_space__epoch_end(const struct pa_space *s, uint64_t epoch_ns)
 	return i < s->replaced_cnt ? s->replaced_ns[i] - 1 : UINT64_MAX;
 }
 
-void pa_space__clear(struct pa_space *s)
+void pa_space__clear(struct pa_space *s, struct pa_pieces *pieces)
 {
+	for (size_t i = 0; i < s->cur_cnt; i++)
+		give_back(pieces, s->cur[i]);
 	free(s->cur);
 	free(s->past);
 	free(s->past_reach);

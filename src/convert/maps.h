@@ -21,6 +21,12 @@ struct pa_piece {
 	bool is_jit;		 /* the content is found by address: pgoff says nothing */
 };
 
+/** Where current pieces live, and those that were given back. Zero-initialized is empty. */
+struct pa_pieces {
+	struct pa_pool pool;
+	void *unused; /* a list through the pieces themselves */
+};
+
 /** Pieces by time. Invariants: cur is sorted by start and does not overlap; past holds what was
  *  replaced, sorted by start, past_reach[i] being the highest end of past[0] to past[i];
  *  replaced_ns is sorted, one entry per moment at which something else took over an
@@ -31,6 +37,7 @@ struct pa_space {
 	uint64_t parent_ns;
 	uint64_t from_ns;  /* fork or exec */
 	uint64_t birth_ns; /* of the process; tells a reused pid apart */
+	bool is_needed;	   /* for pa_procs__drop_exited */
 	struct pa_piece **cur;
 	size_t cur_cnt, cur_cap;
 	struct pa_piece *past;
@@ -41,10 +48,9 @@ struct pa_space {
 };
 
 /** Map a range. piece->to_ns is ignored. Out of time order is allowed.
- *  @param pool  where pieces live
  *  @param dropped_cnt  incremented for what does not fit the limits of one space
  *  @return 0, -ENOMEM */
-int pa_space__map(struct pa_space *s, struct pa_pool *pool, const struct pa_piece *piece,
+int pa_space__map(struct pa_space *s, struct pa_pieces *pieces, const struct pa_piece *piece,
 		  uint64_t *dropped_cnt);
 /** The piece that holds addr at time_ns, in this space alone; *late is set to a current piece
  *  that came only later, when there is no other. */
@@ -55,6 +61,6 @@ const struct pa_piece *pa_space__find(const struct pa_space *s, uint64_t addr, u
 uint64_t pa_space__epoch(const struct pa_space *s, uint64_t time_ns);
 /** Last nanosecond of the epoch that starts at epoch_ns. */
 uint64_t pa_space__epoch_end(const struct pa_space *s, uint64_t epoch_ns);
-void pa_space__clear(struct pa_space *s);
+void pa_space__clear(struct pa_space *s, struct pa_pieces *pieces);
 
 #endif

@@ -2,7 +2,8 @@
 /*
  * procs.c - processes and threads by time. A process is a list of address spaces: one per
  * incarnation of its pid (FORK, or life after EXIT) and one per exec. Nothing is dropped when a
- * process exits: its samples may be drained later than its EXIT record.
+ * process exits: its samples may be drained later than its EXIT record. A live capture, which
+ * knows how late, drops what has ended now and then.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,13 +16,15 @@ enum { ANCESTORS_MAX = 64 };
 /* Records of one process come late by a few: what is from before more is dropped, so that times
  * that descend for millions of records don't move everything for each. */
 enum { LATE_MAX = 256 };
+enum { EXITS_MIN = 1024, EXITS_SHARE = 4 }; /* so many EXITs: the dead are dropped */
 
-/* Invariant: spaces is sorted by from_ns and not empty. */
+/* Invariant: spaces is sorted by from_ns and not empty; each is there. */
 struct pa_proc {
 	uint32_t pid;
 	uint32_t *spaces;
 	size_t space_cnt, space_cap;
 	uint64_t exit_ns; /* of the leader's last incarnation; 0: alive */
+	bool is_gone;	  /* while the dead are dropped */
 };
 
 struct comm_at {
@@ -35,6 +38,8 @@ struct pa_thread {
 	struct comm_at *comms;
 	size_t comm_cnt, comm_cap;
 	const char *placeholder; /* ":TID", once it was asked for */
+	uint64_t exit_ns;	 /* 0: alive */
+	bool is_gone;
 };
 
 void pa_procs__init(struct pa_procs *p, uint64_t seed)
@@ -46,6 +51,15 @@ void pa_procs__init(struct pa_procs *p, uint64_t seed)
 	p->last_thread = PA_NONE;
 }
 
+static void free_space(struct pa_procs *p, uint32_t space)
+{
+	if (!p->spaces[space])
+		return;
+	pa_space__clear(p->spaces[space], &p->pieces);
+	free(p->spaces[space]);
+	p->spaces[space] = NULL;
+}
+
 void pa_procs__free(struct pa_procs *p)
 {
 	for (size_t i = 0; i < p->proc_cnt; i++)
@@ -53,14 +67,14 @@ void pa_procs__free(struct pa_procs *p)
 	for (size_t i = 0; i < p->thread_cnt; i++)
 		free(p->threads[i].comms);
 	for (size_t i = 0; i < p->space_cnt; i++)
-		pa_space__clear(&p->spaces[i]);
+		free_space(p, (uint32_t)i);
 	free(p->procs);
 	free(p->threads);
 	free(p->spaces);
 	pa_index__free(&p->by_pid);
 	pa_index__free(&p->by_tid);
 	pa_strings__free(&p->strings);
-	pa_pool__free(&p->pool);
+	pa_pool__free(&p->pieces.pool);
 }
 
 static uint64_t hash_id(const struct pa_procs *p, uint32_t id)
@@ -91,7 +105,7 @@ static size_t spaces_before(const struct pa_procs *p, const struct pa_proc *proc
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (p->spaces[proc->spaces[mid]].from_ns <= time_ns)
+		if (p->spaces[proc->spaces[mid]]->from_ns <= time_ns)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -122,8 +136,8 @@ static bool may_displace(struct pa_procs *p, size_t displaced_cnt)
 static uint32_t add_space(struct pa_procs *p, uint32_t i, uint64_t from_ns, uint64_t birth_ns)
 {
 	struct pa_proc *proc = &p->procs[i];
-	uint32_t space = p->space_cnt;
-	size_t at = spaces_before(p, proc, from_ns);
+	size_t at = spaces_before(p, proc, from_ns), space = p->space_cnt;
+	struct pa_space *added;
 
 	if (!may_displace(p, proc->space_cnt - at))
 		return space_at(p, proc, from_ns);
@@ -131,18 +145,22 @@ static uint32_t add_space(struct pa_procs *p, uint32_t i, uint64_t from_ns, uint
 	    pa_array_grow(&p->spaces, p->space_cnt, &p->space_cap, sizeof(*p->spaces)) ||
 	    pa_array_grow(&proc->spaces, proc->space_cnt, &proc->space_cap, sizeof(*proc->spaces)))
 		return PA_NONE;
-	p->spaces[space] = (struct pa_space){
+	added = malloc(sizeof(*added));
+	if (!added)
+		return PA_NONE;
+	*added = (struct pa_space){
 		.pid = proc->pid,
 		.parent = PA_NONE,
 		.from_ns = from_ns,
 		.birth_ns = birth_ns,
 	};
+	p->spaces[space] = added;
 	memmove(proc->spaces + at + 1, proc->spaces + at,
 		(proc->space_cnt - at) * sizeof(*proc->spaces));
-	proc->spaces[at] = space;
+	proc->spaces[at] = (uint32_t)space;
 	proc->space_cnt++;
 	p->space_cnt++;
-	return space;
+	return (uint32_t)space;
 }
 
 /* The process, made (with one space from the beginning of time) when it is new. */
@@ -232,6 +250,8 @@ static int add_comm(struct pa_procs *p, uint32_t tid, const char *comm, uint64_t
 	if (i == PA_NONE)
 		return -ENOMEM;
 	t = &p->threads[i];
+	if (time_ns > t->exit_ns)
+		t->exit_ns = 0;
 	at = comms_before(t, time_ns);
 	if (at && t->comms[at - 1].comm == comm)
 		return 0;
@@ -300,8 +320,8 @@ static void narrow_to_space(const struct pa_procs *p, const struct pa_proc *proc
 {
 	size_t i = spaces_before(p, proc, time_ns);
 
-	narrow(m, i, i ? p->spaces[proc->spaces[i - 1]].from_ns : 0, i < proc->space_cnt,
-	       i < proc->space_cnt ? p->spaces[proc->spaces[i]].from_ns : 0);
+	narrow(m, i, i ? p->spaces[proc->spaces[i - 1]]->from_ns : 0, i < proc->space_cnt,
+	       i < proc->space_cnt ? p->spaces[proc->spaces[i]]->from_ns : 0);
 }
 
 int pa_procs__moment(struct pa_procs *p, uint32_t pid, uint32_t tid, uint64_t time_ns,
@@ -320,7 +340,7 @@ int pa_procs__moment(struct pa_procs *p, uint32_t pid, uint32_t tid, uint64_t ti
 		narrow_to_comm(&p->threads[leader], time_ns, &m);
 	narrow_to_comm(&p->threads[find_thread(p, tid)], time_ns, &m);
 	narrow_to_space(p, &p->procs[find_proc(p, pid)], time_ns, &m);
-	space = &p->spaces[m.space];
+	space = p->spaces[m.space];
 	m.epoch_ns = pa_space__epoch(space, time_ns);
 	narrow(&m, true, m.epoch_ns, true, pa_space__epoch_end(space, m.epoch_ns) + 1);
 	*out = m;
@@ -350,7 +370,7 @@ uint32_t pa_procs__space_of_sideband(struct pa_procs *p, uint32_t pid, uint32_t 
 
 int pa_procs__map(struct pa_procs *p, uint32_t space, const struct pa_piece *piece)
 {
-	return pa_space__map(&p->spaces[space], &p->pool, piece, &p->dropped_map_cnt);
+	return pa_space__map(p->spaces[space], &p->pieces, piece, &p->dropped_map_cnt);
 }
 
 int pa_procs__set_comm(struct pa_procs *p, uint32_t pid, uint32_t tid, const char *comm, bool exec,
@@ -367,7 +387,7 @@ int pa_procs__set_comm(struct pa_procs *p, uint32_t pid, uint32_t tid, const cha
 	if (err)
 		return err;
 	if (exec && time_ns) {
-		birth_ns = p->spaces[space_at(p, &p->procs[i], time_ns)].birth_ns;
+		birth_ns = p->spaces[space_at(p, &p->procs[i], time_ns)]->birth_ns;
 		if (add_space(p, i, time_ns, birth_ns) == PA_NONE)
 			return -ENOMEM;
 	}
@@ -378,15 +398,15 @@ int pa_procs__set_comm(struct pa_procs *p, uint32_t pid, uint32_t tid, const cha
  * their own are skipped, so that chains of forks stay short. */
 static void inherit(struct pa_procs *p, uint32_t space, uint32_t parent, uint64_t time_ns)
 {
-	while (parent != PA_NONE && !p->spaces[parent].cur_cnt && !p->spaces[parent].past_cnt) {
-		if (p->spaces[parent].parent_ns < time_ns)
-			time_ns = p->spaces[parent].parent_ns;
-		parent = p->spaces[parent].parent;
+	while (parent != PA_NONE && !p->spaces[parent]->cur_cnt && !p->spaces[parent]->past_cnt) {
+		if (p->spaces[parent]->parent_ns < time_ns)
+			time_ns = p->spaces[parent]->parent_ns;
+		parent = p->spaces[parent]->parent;
 	}
 	if (parent == PA_NONE || parent >= space) /* a parent is older: no cycles */
 		return;
-	p->spaces[space].parent = parent;
-	p->spaces[space].parent_ns = time_ns;
+	p->spaces[space]->parent = parent;
+	p->spaces[space]->parent_ns = time_ns;
 }
 
 int pa_procs__fork(struct pa_procs *p, uint32_t pid, uint32_t tid, uint32_t ppid, uint32_t ptid,
@@ -420,9 +440,12 @@ int pa_procs__fork(struct pa_procs *p, uint32_t pid, uint32_t tid, uint32_t ppid
 
 int pa_procs__exit(struct pa_procs *p, uint32_t pid, uint32_t tid, uint64_t time_ns)
 {
-	uint32_t i = tid == pid ? find_proc(p, pid) : PA_NONE;
+	uint32_t i = tid == pid ? find_proc(p, pid) : PA_NONE, thread = find_thread(p, tid);
 
-	if (i != PA_NONE && time_ns > p->spaces[space_at(p, &p->procs[i], time_ns)].from_ns)
+	p->exit_cnt++;
+	if (thread != PA_NONE)
+		p->threads[thread].exit_ns = time_ns;
+	if (i != PA_NONE && time_ns > p->spaces[space_at(p, &p->procs[i], time_ns)]->from_ns)
 		p->procs[i].exit_ns = time_ns;
 	return 0;
 }
@@ -431,14 +454,127 @@ const struct pa_piece *pa_procs__find(const struct pa_procs *p, uint32_t space, 
 				      uint64_t time_ns)
 {
 	const struct pa_piece *late = NULL, *unused = NULL;
-	const struct pa_space *s = &p->spaces[space];
-	const struct pa_piece *found = pa_space__find(s, addr, time_ns, &late);
+	const struct pa_space *s = p->spaces[space];
+	const struct pa_piece *found = s ? pa_space__find(s, addr, time_ns, &late) : NULL;
 
+	if (!s)
+		return NULL;
 	for (int i = 0; !found && s->parent != PA_NONE && i < ANCESTORS_MAX; i++) {
 		if (s->parent_ns < time_ns)
 			time_ns = s->parent_ns;
-		s = &p->spaces[s->parent];
+		s = p->spaces[s->parent];
 		found = pa_space__find(s, addr, time_ns, &unused);
 	}
 	return found ? found : late;
+}
+
+/* ---- what has ended ------------------------------------------------------------------------- */
+
+bool pa_procs__is_due(const struct pa_procs *p)
+{
+	return p->exit_cnt >= EXITS_MIN && p->exit_cnt >= p->thread_cnt / EXITS_SHARE;
+}
+
+/* Decide once for all steps. Other threads may live on after the first, whose id stays then. */
+static void find_gone(struct pa_procs *p, uint64_t before_ns, pa_is_there_fn *is_there)
+{
+	for (size_t i = 0; i < p->proc_cnt; i++) {
+		struct pa_proc *proc = &p->procs[i];
+
+		proc->is_gone = proc->exit_ns && proc->exit_ns < before_ns && !is_there(proc->pid);
+	}
+	for (size_t i = 0; i < p->thread_cnt; i++) {
+		struct pa_thread *t = &p->threads[i];
+		uint32_t proc = find_proc(p, t->tid);
+
+		t->is_gone = t->exit_ns && t->exit_ns < before_ns &&
+			     (proc == PA_NONE || p->procs[proc].is_gone);
+	}
+}
+
+/* Mark the spaces that the process had at before_ns or later, and those that they inherit from.
+ * @return number of its spaces that were earlier */
+static size_t mark_needed(struct pa_procs *p, const struct pa_proc *proc, uint64_t before_ns)
+{
+	size_t first = spaces_before(p, proc, before_ns);
+
+	first -= first != 0;
+	for (size_t i = first; i < proc->space_cnt; i++) {
+		uint32_t space = proc->spaces[i];
+
+		for (; space != PA_NONE && !p->spaces[space]->is_needed;
+		     space = p->spaces[space]->parent)
+			p->spaces[space]->is_needed = true;
+	}
+	return first;
+}
+
+static void keep_procs(struct pa_procs *p, uint64_t before_ns)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->proc_cnt; i++) {
+		struct pa_proc proc = p->procs[i];
+		size_t first;
+
+		if (proc.is_gone) {
+			free(proc.spaces);
+			continue;
+		}
+		first = mark_needed(p, &proc, before_ns);
+		proc.space_cnt -= first;
+		memmove(proc.spaces, proc.spaces + first, proc.space_cnt * sizeof(*proc.spaces));
+		p->procs[kept++] = proc;
+	}
+	p->proc_cnt = kept;
+	for (size_t i = 0; i < p->space_cnt; i++) {
+		if (p->spaces[i] && !p->spaces[i]->is_needed)
+			free_space(p, (uint32_t)i);
+		else if (p->spaces[i])
+			p->spaces[i]->is_needed = false;
+	}
+}
+
+static void keep_threads(struct pa_procs *p)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->thread_cnt; i++) {
+		if (p->threads[i].is_gone)
+			free(p->threads[i].comms);
+		else
+			p->threads[kept++] = p->threads[i];
+	}
+	p->thread_cnt = kept;
+}
+
+int pa_procs__drop_exited(struct pa_procs *p, uint64_t before_ns, pa_is_there_fn *is_there)
+{
+	struct pa_index by_pid = {0}, by_tid = {0};
+	uint32_t cnt = 0;
+	int err = 0;
+
+	find_gone(p, before_ns, is_there);
+	/* first what may fail */
+	for (size_t i = 0; i < p->proc_cnt && !err; i++)
+		if (!p->procs[i].is_gone)
+			err = pa_index__add(&by_pid, hash_id(p, p->procs[i].pid), cnt++);
+	cnt = 0;
+	for (size_t i = 0; i < p->thread_cnt && !err; i++)
+		if (!p->threads[i].is_gone)
+			err = pa_index__add(&by_tid, hash_id(p, p->threads[i].tid), cnt++);
+	if (err) {
+		pa_index__free(&by_pid);
+		pa_index__free(&by_tid);
+		return err;
+	}
+	keep_procs(p, before_ns);
+	keep_threads(p);
+	pa_index__free(&p->by_pid);
+	pa_index__free(&p->by_tid);
+	p->by_pid = by_pid;
+	p->by_tid = by_tid;
+	p->last_proc = p->last_thread = PA_NONE;
+	p->exit_cnt = 0;
+	return 0;
 }

@@ -19,10 +19,11 @@ struct pa_procs {
 	size_t proc_cnt, proc_cap;
 	struct pa_thread *threads;
 	size_t thread_cnt, thread_cap;
-	struct pa_space *spaces;
+	struct pa_space **spaces; /* NULL: dropped; an index is never given out again */
 	size_t space_cnt, space_cap;
 	struct pa_strings strings; /* comms and paths */
-	struct pa_pool pool;	   /* pieces */
+	struct pa_pieces pieces;
+	size_t exit_cnt; /* EXIT records since pa_procs__drop_exited */
 	uint64_t dropped_map_cnt;
 	uint64_t dropped_late_cnt;	 /* names and spaces from before many that are known */
 	uint64_t moved_cnt;		 /* entries that late ones displaced */
@@ -68,7 +69,20 @@ int pa_procs__fork(struct pa_procs *p, uint32_t pid, uint32_t tid, uint32_t ppid
 		   bool keep_maps, uint64_t time_ns);
 int pa_procs__exit(struct pa_procs *p, uint32_t pid, uint32_t tid, uint64_t time_ns);
 
-/** What addr of a space means at time_ns, ancestors included. NULL: nothing was mapped. */
+/** Have so many ended that to drop them is worth its time? */
+bool pa_procs__is_due(const struct pa_procs *p);
+/** Has the system such a process? */
+typedef bool pa_is_there_fn(uint32_t pid);
+
+/** Drop what no sample at or after before_ns can ask for: threads and processes that had ended
+ *  (and are not there, as those are whose first thread has ended), address spaces that an exec or
+ *  a new process of the pid had replaced. Names that were returned
+ *  stay. Costs time in proportion to what there is.
+ *  @return 0, -ENOMEM */
+int pa_procs__drop_exited(struct pa_procs *p, uint64_t before_ns, pa_is_there_fn *is_there);
+
+/** What addr of a space means at time_ns, ancestors included. NULL: nothing was mapped, or the
+ *  space was dropped. */
 const struct pa_piece *pa_procs__find(const struct pa_procs *p, uint32_t space, uint64_t addr,
 				      uint64_t time_ns);
 

@@ -220,9 +220,9 @@ static int feed_mmap(struct pa_session *s, const struct perf_event_header *hdr)
 		return -ENOMEM;
 	if (is_jitdump(m.filename) && s->opts.symbolizer &&
 	    pa_symbolizer__set_jitdump(s->opts.symbolizer, (pid_t)m.pid,
-				       s->procs.spaces[space].birth_ns, m.filename))
+				       s->procs.spaces[space]->birth_ns, m.filename))
 		return -ENOMEM;
-	image = pa_session_images__of_mmap(s, &m, s->procs.spaces[space].birth_ns);
+	image = pa_session_images__of_mmap(s, &m, s->procs.spaces[space]->birth_ns);
 	if (image == PA_NONE)
 		return -ENOMEM;
 	piece = (struct pa_piece){
@@ -477,6 +477,17 @@ int pa_session__feed(struct pa_session *s, const struct perf_event_header *hdr)
 	if (err == -EBADMSG)
 		s->stats.malformed_cnt++;
 	return err;
+}
+
+int pa_session__drop_exited(struct pa_session *s, uint64_t before_ns, bool (*is_there)(uint32_t))
+{
+	int err;
+
+	if (!pa_procs__is_due(&s->procs))
+		return 0;
+	err = pa_stacks__flush(s); /* they name their spaces */
+	forget_moment(s);
+	return err ? err : pa_procs__drop_exited(&s->procs, before_ns, is_there);
 }
 
 void pa_session__stats(const struct pa_session *s, struct pa_session_stats *out)

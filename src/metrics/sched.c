@@ -6,7 +6,6 @@
 #include <bpf/libbpf.h>
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -368,7 +367,7 @@ static int list_processes(struct pa_sched *s, bool gone_only, uint32_t **out, si
 		if (bpf_map_get_next_key(fd, prev, &key))
 			break;
 		prev = &key;
-		if (!gone_only || (kill((pid_t)key, 0) && errno == ESRCH))
+		if (!gone_only || !pa_procfs__is_there(key))
 			pids[(*cnt)++] = key;
 	}
 	qsort(pids, *cnt, sizeof(*pids), by_pid);

@@ -28,7 +28,7 @@ static uint32_t expected(const struct model *m, unsigned page, uint64_t time_ns)
 }
 
 /* Map at each time from 1 to MAPS once; disorder: how far from its turn a record may come. */
-static void fill(struct pa_space *s, struct pa_pool *pool, struct model *m, uint32_t *seed,
+static void fill(struct pa_space *s, struct pa_pieces *pieces, struct model *m, uint32_t *seed,
 		 unsigned disorder)
 {
 	unsigned turn[MAPS];
@@ -47,7 +47,7 @@ static void fill(struct pa_space *s, struct pa_pool *pool, struct model *m, uint
 		struct pa_piece piece = {.start = first, .end = first + cnt, .image = turn[i]};
 
 		piece.from_ns = turn[i];
-		CHECK_EQ(pa_space__map(s, pool, &piece, &dropped_cnt), 0);
+		CHECK_EQ(pa_space__map(s, pieces, &piece, &dropped_cnt), 0);
 		for (unsigned p = first; p < first + cnt; p++)
 			m->image[p][turn[i]] = turn[i];
 	}
@@ -61,10 +61,10 @@ TEST(who_was_there)
 
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		struct pa_space s = {0};
-		struct pa_pool pool = {0};
+		struct pa_pieces pieces = {0};
 
 		memset(&m, 0, sizeof(m));
-		fill(&s, &pool, &m, &seed, round % 4 * 3);
+		fill(&s, &pieces, &m, &seed, round % 4 * 3);
 		CHECK(s.past_cnt > MAPS);
 		for (unsigned page = 0; page < PAGES; page++) {
 			for (unsigned t = 1; t <= MAPS; t++) {
@@ -74,8 +74,8 @@ TEST(who_was_there)
 				CHECK_EQ(p ? p->image : 0, expected(&m, page, t));
 			}
 		}
-		pa_space__clear(&s);
-		pa_pool__free(&pool);
+		pa_space__clear(&s, &pieces);
+		pa_pool__free(&pieces.pool);
 	}
 }
 
@@ -83,7 +83,7 @@ TEST(who_was_there)
 TEST(past_is_found_by_address)
 {
 	struct pa_space s = {0};
-	struct pa_pool pool = {0};
+	struct pa_pieces pieces = {0};
 	uint64_t dropped_cnt = 0;
 	const struct pa_piece *late = NULL;
 
@@ -92,7 +92,7 @@ TEST(past_is_found_by_address)
 
 		piece.end = piece.start + 0x80;
 		piece.from_ns = i + 1;
-		CHECK_EQ(pa_space__map(&s, &pool, &piece, &dropped_cnt), 0);
+		CHECK_EQ(pa_space__map(&s, &pieces, &piece, &dropped_cnt), 0);
 	}
 	CHECK_EQ(s.past_cnt, 2000);
 	for (unsigned i = 0; i < 1000000; i++) {
@@ -102,8 +102,8 @@ TEST(past_is_found_by_address)
 		CHECK(p && p->image == 2 * k + 1);
 		CHECK(!pa_space__find(&s, 0x1000 + k * 0x100 + 0x90, 5000, &late));
 	}
-	pa_space__clear(&s);
-	pa_pool__free(&pool);
+	pa_space__clear(&s, &pieces);
+	pa_pool__free(&pieces.pool);
 }
 
 TEST_MAIN()

@@ -220,7 +220,7 @@ TEST(moment_holds_as_long_as_it_says)
 			for (uint64_t t = m.from_ns; t <= m.to_ns && t < 100; t++) {
 				CHECK(pa_procs__comm(&p, 10, tid, t) == m.comm);
 				CHECK_EQ(pa_procs__space(&p, 10, t), m.space);
-				CHECK_EQ(pa_space__epoch(&p.spaces[m.space], t), m.epoch_ns);
+				CHECK_EQ(pa_space__epoch(p.spaces[m.space], t), m.epoch_ns);
 			}
 		}
 	}
@@ -453,17 +453,17 @@ TEST(mapping_over_very_many)
 	struct pa_piece piece = {.from_ns = 100, .image = 1}, whole = {.from_ns = 50, .image = 2};
 	const struct pa_piece *late = NULL, *found;
 	struct pa_space space = {0};
-	struct pa_pool pool = {0};
+	struct pa_pieces pieces = {0};
 	uint64_t dropped_cnt = 0;
 
 	for (unsigned i = 0; i < 4000; i++) {
 		piece.start = 0x1000 + i * 0x20;
 		piece.end = piece.start + 0x10;
-		CHECK_EQ(pa_space__map(&space, &pool, &piece, &dropped_cnt), 0);
+		CHECK_EQ(pa_space__map(&space, &pieces, &piece, &dropped_cnt), 0);
 	}
 	CHECK_EQ(space.cur_cnt, 4000);
 	whole.end = UINT64_MAX;
-	CHECK_EQ(pa_space__map(&space, &pool, &whole, &dropped_cnt), 0);
+	CHECK_EQ(pa_space__map(&space, &pieces, &whole, &dropped_cnt), 0);
 	CHECK_EQ(dropped_cnt, 1);
 	CHECK_EQ(space.past_cnt, 1024);
 	CHECK(space.cur_cnt > 5000 && space.cur_cnt < 5100);
@@ -473,8 +473,8 @@ TEST(mapping_over_very_many)
 	CHECK(found && found->image == 2); /* before one of them */
 	found = pa_space__find(&space, 0x1000 + 3999 * 0x20, 200, &late);
 	CHECK(found && found->image == 1);
-	pa_space__clear(&space);
-	pa_pool__free(&pool);
+	pa_space__clear(&space, &pieces);
+	pa_pool__free(&pieces.pool);
 }
 
 TEST(hostile_chains)
