@@ -49,6 +49,14 @@ def go():
     return command("go", "golang-go")
 
 
+def go_that_builds():
+    """Guests have a go command for pprof alone."""
+    path = go()
+    if subprocess.run([path, "version"], capture_output=True, check=False).returncode:
+        pytest.skip(f"{path} builds nothing")
+    return path
+
+
 def go_at_least(major, minor):
     """Go whose tools print as that version's do; an older one is skipped."""
     text = subprocess.run([go(), "version"], capture_output=True, text=True, check=True).stdout

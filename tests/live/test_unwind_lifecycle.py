@@ -240,7 +240,7 @@ func main() { fmt.Println(work(time.Now().Add(2 * time.Second))) }
 @retried
 def test_go(profile, tmp_path):
     """By its frame pointers, as its own runtime walks."""
-    go = needs.go()
+    go = needs.go_that_builds()
     (tmp_path / "main.go").write_text(GO)
     subprocess.run([go, "build", "-o", tmp_path / "goprog", tmp_path / "main.go"], check=True,
                    env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "GO111MODULE": "off",

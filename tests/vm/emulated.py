@@ -16,6 +16,8 @@ WAITS = "waits take longer than the program asks for"
 LUMPS = "a reader that comes late writes more at once than the disk takes"
 APART = "perf, the kernel and we take the time of one event microseconds apart"
 SLOW = "another tool takes longer than the test waits"
+TABLES = "unwind tables come later than the test has time for"
+LONG = "a capture under strace lasts longer, and has more samples"
 # Where they fail, it is for the slowness of emulation as a rule. They run all the same.
 TOO_SLOW = {
     "test_capture.py": {
@@ -31,12 +33,16 @@ TOO_SLOW = {
         "test_jit_named_after_its_map_is_gone": START, "test_memfd": START,
         "test_path_with_spaces": START, "test_short_lives": RARE},
     "test_failures.py": {"test_killed": SLOW, "test_full_disk": LUMPS},
+    "test_limits.py": {"test_only_active_processes_are_looked_at": LONG},
     "test_offcpu.py": {"test_timehist": WAITS, "test_in_a_pid_namespace": WAITS,
                        "test_without_tracefs": WAITS, "test_among_others": WAITS},
     "test_pmu.py": {"test_slices_and_waits_as_perf_records_them": APART,
                     "test_the_kernel_counts_the_same": APART},
     "test_unwind.py": {"test_hard_stacks": RARE, "test_short_copies_are_said": RARE,
                        "test_stream": RARE},
+    "test_unwind_bpf.py": {"test_openssl": RARE},
+    "test_unwind_lifecycle.py": {
+        "test_many_mappings": TABLES, "test_modes": TABLES, "test_whole_system_at_work": TABLES},
     "test_workloads.py": {
         "test_depth22_windows_and_frames": START, "test_fixedgraph_shares": START,
         "test_runs_and_burns": RARE},
