@@ -55,10 +55,11 @@ class Counts(dict):
             self[key] = float(value)
 
     def check(self, unfinished_max=0.1):
-        """What is asked of every program."""
+        """What is asked of every program; what is wrong is never for a busy machine's sake."""
+        if self.get("identical_percent", 100) < 99.5:
+            pytest.fail(self.text)
         assert self["samples"] >= SAMPLES_MIN, self.text
         assert self["libdw_unfinished"] <= unfinished_max * self["samples"], self.text
-        assert self["identical_percent"] >= 99.5, self.text
         assert self.get("end_no_process", 0) == 0, self.text
         return self
 
