@@ -66,6 +66,8 @@ struct pa_session_opts {
 	 *  Needs sched:sched_switch of all CPUs, or SWITCH records and sched:sched_switch or
 	 *  context-switches samples, or perf's own offcpu-time events. */
 	bool off_cpu;
+	/** Count where samples and branches were (pa_session__traces) instead of stacks. */
+	bool traces;
 	void (*warn)(void *ctx, const char *msg);
 	/** Called before the first file is opened to walk a sample's copied stack, which is while
 	 *  records are fed: what is known by then of the data's origin is to be told to the
@@ -173,6 +175,33 @@ size_t pa_session__stack_cnt(const struct pa_session *s);
 void pa_session__stack(const struct pa_session *s, size_t i, struct pa_stack *out);
 size_t pa_session__frame_cnt(const struct pa_session *s);
 const struct pa_frame *pa_session__frame(const struct pa_session *s, size_t i);
+
+/* ---- with the option traces ------------------------------------------------------------- */
+
+/** Where code is. */
+struct pa_spot {
+	uint64_t offset; /* in the file */
+	uint32_t image;	 /* index for pa_session__image; UINT32_MAX: kernel, JIT, unmapped, none */
+};
+
+/** What was seen to happen: a branch from from to to, or, where from and prev are none, a sample at
+ *  to. Execution went from prev, where the branch before it led, to from, unless prev is none. */
+struct pa_trace {
+	struct pa_spot prev, from, to;
+	uint64_t cnt, mispredicted_cnt;
+	uint16_t event;
+	bool is_sample;
+	bool is_kernel; /* to is the kernel's */
+};
+/** All traces, in no order, each different from the others. Borrowed until the next call on s. */
+const struct pa_trace *pa_session__traces(const struct pa_session *s, size_t *cnt);
+size_t pa_session__image_cnt(const struct pa_session *s);
+/** What is mapped. Strings are borrowed. @return 0, -ENOENT not a file, -ENOMEM */
+int pa_session__image(struct pa_session *s, size_t i, struct pa_map_info *out);
+/** Open the file of an image, where it was recorded or found by its build-id.
+ *  @return a descriptor for the caller to close, -ESTALE another file by its build-id, -ENOENT,
+ *  -errno */
+int pa_session__open_image(struct pa_session *s, size_t i);
 
 /* ---- derivations ------------------------------------------------------------------------ */
 

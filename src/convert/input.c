@@ -241,6 +241,7 @@ static int set_up(struct pa_input *in)
 		.weight_field = in->opts.weight_field,
 		.label_fields = in->opts.label_fields,
 		.off_cpu = in->opts.off_cpu,
+		.traces = in->opts.traces,
 	};
 	int err = pa_symbolizer__new(&sym_opts, &in->symbolizer);
 
@@ -279,7 +280,7 @@ int pa_input__open(const char *path, const struct pa_input_opts *opts, struct pa
 	/* a stream says where it comes from in its records */
 	tell_origin(in);
 	err = read_tags(in);
-	if (!err)
+	if (!err && !in->opts.traces)
 		err = pa_session__resolve(in->session);
 	return err ? fail(in, err, "failed to symbolize: %s", strerror(-err)) : 0;
 }
@@ -287,6 +288,16 @@ int pa_input__open(const char *path, const struct pa_input_opts *opts, struct pa
 const struct pa_session *pa_input__session(const struct pa_input *in)
 {
 	return in->session;
+}
+
+struct pa_session *pa_input__traced(const struct pa_input *in)
+{
+	return in->session;
+}
+
+const struct pd_events *pa_input__events(const struct pa_input *in)
+{
+	return pd_reader__events(in->reader);
 }
 
 bool pa_input__is_whole(const struct pa_input *in)

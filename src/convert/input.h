@@ -26,6 +26,7 @@ struct pa_input_opts {
 	const char *event, *weight_field;
 	const char *const *label_fields;
 	bool off_cpu;
+	bool traces; /* count traces, no stacks: nothing is symbolized */
 	/** One line about something that does not stop the conversion, without newline. */
 	void (*warn)(void *ctx, const char *msg);
 	void *ctx;
@@ -37,6 +38,10 @@ struct pa_input_opts {
 int pa_input__open(const char *path, const struct pa_input_opts *opts, struct pa_input **out);
 /** The resolved session. Borrowed until close. */
 const struct pa_session *pa_input__session(const struct pa_input *in);
+/** The events of the file. Borrowed until close. */
+const struct pd_events *pa_input__events(const struct pa_input *in);
+/** To ask about images, which are opened then. Borrowed until close. */
+struct pa_session *pa_input__traced(const struct pa_input *in);
 /** False when the file is unfinished or cut short, or records in it had to be skipped: what was
  *  whole is in the session, and a warning was given. */
 bool pa_input__is_whole(const struct pa_input *in);

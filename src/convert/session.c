@@ -65,6 +65,7 @@ void pa_session__free(struct pa_session *s)
 	pa_fields__free(s);
 	pa_offcpu__free(&s->offcpu);
 	pa_readings__free(&s->readings);
+	pa_traces__free(&s->traces);
 	free(s->stacks);
 	pa_stacks__free_queue(s);
 	pa_index__free(&s->stack_table);
@@ -423,6 +424,8 @@ static int feed_sample(struct pa_session *s, const struct perf_event_header *hdr
 		s->stats.filtered_cnt++;
 		return 0;
 	}
+	if (s->opts.traces)
+		return pa_traces__add(s, &sample, &context);
 	key.pid = s->opts.merge_processes ? 0 : sample.id.pid;
 	key.tid = s->opts.merge_threads ? 0 : sample.id.tid;
 	key.event = sample.id.event;

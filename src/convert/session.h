@@ -10,6 +10,7 @@
 #include "convert/offcpu.h"
 #include "convert/functions.h"
 #include "convert/readings.h"
+#include "convert/traces.h"
 
 /** An image as records name it. One per ELF file (path and build-id, else path and inode), one
  *  for the kernel, one for the vdso, one per process and incarnation for JIT code. */
@@ -81,6 +82,7 @@ struct pa_session {
 	struct pa_fields fields;
 	struct pa_offcpu offcpu;
 	struct pa_readings readings;
+	struct pa_traces traces;
 	char errmsg[512];
 
 	uint64_t lost_records_cnt; /* by LOST; LOST_SAMPLES says it better where it is */

@@ -61,14 +61,14 @@ static int add_node(struct build *b, const struct pa_dwarf_entry *e, uint32_t pa
 				   &v[PA_DWARF_LIST], add_span, b);
 	if (err || !b->found || b->node_cnt >= PA_NONE)
 		return err;
-	if (!origin->kind)
-		origin = &v[PA_DWARF_SPECIFICATION];
+	/* where a function is specified is not where it is: its own entry knows both */
 	if (origin->kind == PA_DWARF_REF || origin->kind == PA_DWARF_REF_ALT) {
 		n.origin = origin->number;
 		n.is_alt = origin->kind == PA_DWARF_REF_ALT;
 	}
 	n.call_file = number(&v[PA_DWARF_CALL_FILE], FILE_MAX, FILE_MAX) & FILE_MAX;
 	n.call_line = number(&v[PA_DWARF_CALL_LINE], PA_NONE, 0);
+	n.call_discriminator = number(&v[PA_DWARF_CALL_DISCRIMINATOR], PA_NONE, 0);
 	if (pa_array_grow(&b->nodes, b->node_cnt, &b->node_cap, sizeof(*b->nodes)))
 		return -ENOMEM;
 	*node = (uint32_t)b->node_cnt;
@@ -227,7 +227,8 @@ static uint32_t node_in_spans(const struct pa_dwarf_body *body, uint64_t vaddr)
 	return PA_NONE;
 }
 
-static uint32_t node_in_segments(const struct pa_dwarf_body *body, uint64_t vaddr)
+/* How many segments begin at vaddr or before. */
+static uint32_t segments_until(const struct pa_dwarf_body *body, uint64_t vaddr)
 {
 	uint32_t low = 0, high = body->segment_cnt;
 
@@ -239,7 +240,14 @@ static uint32_t node_in_segments(const struct pa_dwarf_body *body, uint64_t vadd
 		else
 			high = mid;
 	}
-	return low ? body->segments[low - 1].node : PA_NONE;
+	return low;
+}
+
+static uint32_t node_in_segments(const struct pa_dwarf_body *body, uint64_t vaddr)
+{
+	uint32_t cnt = segments_until(body, vaddr);
+
+	return cnt ? body->segments[cnt - 1].node : PA_NONE;
 }
 
 int pa_dwarf_body__find(struct pa_dwarf *d, struct pa_dwarf_index *x, struct pa_dwarf_body *body,
@@ -252,6 +260,22 @@ int pa_dwarf_body__find(struct pa_dwarf *d, struct pa_dwarf_index *x, struct pa_
 	*out = body->spans ? node_in_spans(body, vaddr) : node_in_segments(body, vaddr);
 	if (*out >= body->node_cnt)
 		*out = PA_NONE;
+	return err;
+}
+
+int pa_dwarf_body__next(struct pa_dwarf *d, struct pa_dwarf_index *x, struct pa_dwarf_body *body,
+			uint64_t vaddr, uint32_t *node, uint64_t *end)
+{
+	int err = body->loaded ? 0 : load(d, x->unit, body);
+	uint32_t cnt;
+
+	if (!err && body->spans)
+		err = flatten(d, body);
+	cnt = segments_until(body, vaddr);
+	*node = cnt ? body->segments[cnt - 1].node : PA_NONE;
+	*end = cnt < body->segment_cnt ? body->segments[cnt].start : UINT64_MAX;
+	if (*node >= body->node_cnt)
+		*node = PA_NONE;
 	return err;
 }
 

@@ -11,6 +11,8 @@
 
 #include "symbolize/dwarfindex.h"
 
+#define DW_AT_GNU_discriminator 0x2136 /* of the call of what is inlined; dwarf.h lacks it */
+
 #define CODES_MAX 65536 /* of abbreviations; compilers count from 1 */
 #define ATTRS_MAX (1u << 20)
 #define ABBREVS_MAX_BYTES (64u << 20)
@@ -289,7 +291,8 @@ static int slot_of(const struct pa_dwarf_abbrev *a, uint64_t name)
 		     {DW_AT_abstract_origin, PA_DWARF_ORIGIN},
 		     {DW_AT_specification, PA_DWARF_SPECIFICATION},
 		     {DW_AT_call_file, PA_DWARF_CALL_FILE},
-		     {DW_AT_call_line, PA_DWARF_CALL_LINE}};
+		     {DW_AT_call_line, PA_DWARF_CALL_LINE},
+		     {DW_AT_GNU_discriminator, PA_DWARF_CALL_DISCRIMINATOR}};
 
 	if (name == DW_AT_sibling)
 		return PA_DWARF_SIBLING;

@@ -201,9 +201,8 @@ static int load_units(struct pa_dwarf *d)
 	return err;
 }
 
-/* Ranges of different units don't overlap but in damaged files: look back a little.
- * *i: how many were looked at; starts with 0. *out NULL: no more. @return 0, -ENOMEM */
-static int next_unit(struct pa_dwarf *d, uint64_t vaddr, size_t *i, struct pa_dwarf_unit **out)
+/* Ranges of different units don't overlap but in damaged files: look back a little. */
+int pa_dwarf__next_unit(struct pa_dwarf *d, uint64_t vaddr, size_t *i, struct pa_dwarf_unit **out)
 {
 	size_t low = 0, high;
 
@@ -254,7 +253,7 @@ int pa_dwarf__decl(struct pa_dwarf *d, uint64_t vaddr, const char **file, uint32
 	*file = "";
 	*line = 0;
 	do {
-		err = next_unit(d, vaddr, &i, &u);
+		err = pa_dwarf__next_unit(d, vaddr, &i, &u);
 		if (err || !u)
 			return err ? err : -ENOENT;
 		err = find_function(d, u->index, vaddr, file, line);
@@ -374,7 +373,7 @@ int pa_dwarf__lines(struct pa_dwarf *d, uint64_t vaddr, bool is_named, struct pa
 
 	*cnt = 0;
 	do {
-		err = next_unit(d, vaddr, &i, &u);
+		err = pa_dwarf__next_unit(d, vaddr, &i, &u);
 		if (!err && u)
 			err = add_lines(d, u, vaddr, is_named, cnt);
 	} while (!err && u && !*cnt);

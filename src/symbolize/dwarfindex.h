@@ -217,6 +217,7 @@ struct pa_dwarf_node {
 	uint32_t parent;		     /* what it is inlined in; PA_NONE */
 	uint32_t call_file : 31, is_alt : 1; /* the origin is in the file's alt */
 	uint32_t call_line;
+	uint32_t call_discriminator;
 };
 
 /** The innermost node from start to the next segment's. PA_NONE: none. */
@@ -342,6 +343,10 @@ struct pa_dwarf_unit *pa_dwarf_file__unit_from(struct pa_dwarf_file *f, uint64_t
 /** Did reading fail for want of memory? */
 bool pa_dwarf_file__no_memory(const struct pa_dwarf_file *f);
 
+/** The units that have an address, one after the other. *i: how many were looked at; starts with
+ *  0. *out NULL: no more. @return 0, -ENOMEM */
+int pa_dwarf__next_unit(struct pa_dwarf *d, uint64_t vaddr, size_t *i, struct pa_dwarf_unit **out);
+
 /* ---- dwarfform.c: abbreviations and the values of attributes -------------------------- */
 
 /** How to pass over an entry: a run of known length, an attribute of another, or one to keep. */
@@ -364,6 +369,7 @@ enum pa_dwarf_slot {
 	PA_DWARF_SPECIFICATION,
 	PA_DWARF_CALL_FILE,
 	PA_DWARF_CALL_LINE,
+	PA_DWARF_CALL_DISCRIMINATOR,
 	PA_DWARF_SLOT_CNT
 };
 
@@ -474,6 +480,9 @@ int pa_dwarf_unit__find(struct pa_dwarf *d, struct pa_dwarf_index *x, uint64_t v
 /** The innermost node at an address. *out PA_NONE: none. @return 0, -ENOMEM */
 int pa_dwarf_body__find(struct pa_dwarf *d, struct pa_dwarf_index *x, struct pa_dwarf_body *body,
 			uint64_t vaddr, uint32_t *out);
+/** The same, and how far it is the innermost: *end > vaddr. For who goes through all of it. */
+int pa_dwarf_body__next(struct pa_dwarf *d, struct pa_dwarf_index *x, struct pa_dwarf_body *body,
+			uint64_t vaddr, uint32_t *node, uint64_t *end);
 void pa_dwarf_body__free(struct pa_dwarf_body *body);
 
 /* ---- dwarfname.c: names and declarations of functions --------------------------------- */

@@ -19,7 +19,7 @@ struct pa_dwarf_line_name {
 struct pa_dwarf_mark {
 	uint64_t addr;
 	uint32_t at; /* of the next instruction, from the beginning of the program */
-	uint32_t file, line;
+	uint32_t file, line, discriminator;
 };
 
 /** Rows of ascending addresses. Its marks are made when it is first asked. */
@@ -47,6 +47,18 @@ struct pa_dwarf_lines {
 	size_t mark_cnt, mark_cap, sequence_cnt, sequence_cap;
 	bool all_loaded;
 };
+
+/** A row of the table: from start to the next row's. */
+struct pa_dwarf_row {
+	uint64_t start;
+	uint32_t file, line, discriminator;
+};
+/** It must not ask the section of the table. @return 0, -errno ends the enumeration */
+typedef int (*pa_dwarf_row_fn)(void *ctx, const struct pa_dwarf_row *row, uint64_t end);
+/** The rows that have addresses from from to to, in order, the first and the last cut to those.
+ *  @return 0, what fn returned, -ENOMEM */
+int pa_dwarf_lines__each(struct pa_dwarf *d, struct pa_dwarf_lines *t, uint64_t from, uint64_t to,
+			 pa_dwarf_row_fn fn, void *ctx);
 
 /** Find the sequences of a program. @return 0 (also for damage), -ENOMEM */
 int pa_dwarf_rows__find(struct pa_dwarf *d, struct pa_dwarf_lines *t);

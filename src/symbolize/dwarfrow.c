@@ -32,12 +32,34 @@ struct machine {
 	struct pa_dwarf_cursor c;
 	uint64_t addr;
 	uint32_t file, line;
+	uint32_t discriminator; /* of the next row */
+	uint32_t row_discriminator;
 };
 
 static void reset(struct machine *m)
 {
 	m->addr = 0;
 	m->file = m->line = 1;
+	m->discriminator = 0;
+}
+
+/* A row is there: its discriminator is not the next one's. */
+static inline enum outcome end_row(struct machine *m)
+{
+	m->row_discriminator = m->discriminator;
+	m->discriminator = 0;
+	return ROW;
+}
+
+static bool set_discriminator(struct machine *m, uint64_t bytes)
+{
+	uint64_t left = (uint64_t)(m->c.end - m->c.p), v;
+
+	if (!pa_dwarf_cursor__uleb(&m->c, &v))
+		return false;
+	m->discriminator = (uint32_t)v;
+	left -= (uint64_t)(m->c.end - m->c.p);
+	return left <= bytes && (left == bytes || pa_dwarf_cursor__skip(&m->c, bytes - left));
 }
 
 static enum outcome run_extended(struct machine *m)
@@ -56,6 +78,8 @@ static enum outcome run_extended(struct machine *m)
 		return pa_dwarf_cursor__skip(c, bytes) || !bytes ? END : DAMAGE;
 	if (op == DW_LNE_set_address && (bytes == 4 || bytes == 8))
 		return pa_dwarf_cursor__number(c, (unsigned)bytes, &m->addr) ? NOTHING : DAMAGE;
+	if (op == DW_LNE_set_discriminator)
+		return set_discriminator(m, bytes) ? NOTHING : DAMAGE;
 	return pa_dwarf_cursor__skip(c, bytes) ? NOTHING : DAMAGE;
 }
 
@@ -69,7 +93,7 @@ static enum outcome run_standard(struct machine *m, uint8_t op)
 
 	switch (op) {
 	case DW_LNS_copy:
-		return ROW;
+		return end_row(m);
 	case DW_LNS_set_column:
 		ok = pa_dwarf_cursor__uleb(c, &v);
 		break;
@@ -111,7 +135,7 @@ static inline enum outcome run(struct machine *m)
 		return op ? run_standard(m, op) : run_extended(m);
 	m->addr += t->advances[op];
 	m->line += (uint32_t)t->steps[op];
-	return ROW;
+	return end_row(m);
 }
 
 static uint32_t position(const struct machine *m)
@@ -126,7 +150,7 @@ static void run_usual(struct machine *m, const uint8_t *stop)
 	const struct pa_dwarf_lines *t = m->t;
 	const uint8_t *p = m->c.p;
 	uint64_t addr = m->addr;
-	uint32_t line = m->line;
+	uint32_t line = m->line, discriminator = m->discriminator;
 
 	while (p < stop) {
 		uint8_t op = *p;
@@ -134,6 +158,7 @@ static void run_usual(struct machine *m, const uint8_t *stop)
 		if (op >= t->opcode_base) {
 			addr += t->advances[op];
 			line += (uint32_t)t->steps[op];
+			discriminator = 0;
 			p++;
 		} else if (op == DW_LNS_set_column && !(p[1] & 0x80)) {
 			p += 2;
@@ -145,9 +170,13 @@ static void run_usual(struct machine *m, const uint8_t *stop)
 
 			line += by2 & 0x2000 ? by2 - 0x4000 : by2;
 			p += 3;
-		} else if (op == DW_LNS_copy || op == DW_LNS_negate_stmt) {
+		} else if (op == DW_LNS_copy) {
+			discriminator = 0;
 			p++;
-		} else if (!op && p[1] == 2 && p[2] == DW_LNE_set_discriminator) {
+		} else if (op == DW_LNS_negate_stmt) {
+			p++;
+		} else if (!op && p[1] == 2 && p[2] == DW_LNE_set_discriminator && !(p[3] & 0x80)) {
+			discriminator = p[3];
 			p += 4;
 		} else {
 			break;
@@ -156,6 +185,7 @@ static void run_usual(struct machine *m, const uint8_t *stop)
 	m->c.p = p;
 	m->addr = addr;
 	m->line = line;
+	m->discriminator = discriminator;
 }
 
 /* ---- marks ---------------------------------------------------------------------------- */
@@ -164,7 +194,8 @@ static int add_mark(struct pa_dwarf_lines *t, const struct machine *m)
 {
 	if (pa_array_grow(&t->marks, t->mark_cnt, &t->mark_cap, sizeof(*t->marks)))
 		return -ENOMEM;
-	t->marks[t->mark_cnt++] = (struct pa_dwarf_mark){m->addr, position(m), m->file, m->line};
+	t->marks[t->mark_cnt++] = (struct pa_dwarf_mark){m->addr, position(m), m->file, m->line,
+							 m->row_discriminator};
 	return 0;
 }
 
@@ -457,30 +488,51 @@ static const struct pa_dwarf_mark *mark_at(const struct pa_dwarf_lines *t,
 	return &t->marks[low > s->mark ? low - 1 : low];
 }
 
+/* The sequence that holds an address. @return 1, 0 none, -ENOMEM */
+static int find_sequence(struct pa_dwarf *d, struct pa_dwarf_lines *t, uint64_t vaddr,
+			 const struct pa_dwarf_sequence **s)
+{
+	int ret = sequence_at(d, t, vaddr, s);
+
+	if (!ret && !t->all_loaded) {
+		ret = run_all(d, t);
+		ret = ret ? ret : sequence_at(d, t, vaddr, s);
+	}
+	return ret < 0 ? ret : ret && *s;
+}
+
+/* Be at the last mark before an address. @return false: there is nothing behind it */
+static bool start_at(struct machine *m, const struct pa_dwarf_sequence *s, uint64_t vaddr,
+		     size_t max_bytes, size_t want, struct pa_dwarf_row *row)
+{
+	const struct pa_dwarf_lines *t = m->t;
+	const struct pa_dwarf_mark *mark = mark_at(t, s, vaddr);
+	uint64_t limit = t->program + mark->at + max_bytes;
+
+	m->addr = mark->addr;
+	m->file = mark->file;
+	m->line = mark->line;
+	m->discriminator = 0;
+	*row = (struct pa_dwarf_row){mark->addr, mark->file, mark->line, mark->discriminator};
+	return pa_dwarf_cursor__open(&m->c, t->section, t->program + mark->at,
+				     limit < t->end ? limit : t->end, OP_BYTES, want);
+}
+
 int pa_dwarf_lines__find(struct pa_dwarf *d, struct pa_dwarf_lines *t, uint64_t vaddr,
 			 uint32_t *file, uint32_t *line)
 {
 	const struct pa_dwarf_sequence *s;
 	struct machine m = {.t = t};
-	const struct pa_dwarf_mark *mark;
-	uint64_t limit;
-	int ret = sequence_at(d, t, vaddr, &s);
+	struct pa_dwarf_row row;
+	int ret = find_sequence(d, t, vaddr, &s);
+	bool more;
 
-	if (!ret && !t->all_loaded) {
-		ret = run_all(d, t);
-		ret = ret ? ret : sequence_at(d, t, vaddr, &s);
-	}
-	if (ret <= 0 || !s)
+	if (ret <= 0)
 		return ret < 0 ? ret : -ENOENT;
-	mark = mark_at(t, s, vaddr);
-	m.addr = mark->addr;
-	m.file = *file = mark->file;
-	m.line = *line = mark->line;
-	limit = t->program + mark->at + RUN_MAX_BYTES;
-	if (!pa_dwarf_cursor__open(&m.c, t->section, t->program + mark->at,
-				   limit < t->end ? limit : t->end, OP_BYTES, 1024))
-		return 0;
-	while (pa_dwarf_cursor__more(&m.c)) {
+	more = start_at(&m, s, vaddr, RUN_MAX_BYTES, 1024, &row);
+	*file = row.file;
+	*line = row.line;
+	while (more && pa_dwarf_cursor__more(&m.c)) {
 		enum outcome outcome = run(&m);
 
 		if (outcome == NOTHING)
@@ -491,4 +543,56 @@ int pa_dwarf_lines__find(struct pa_dwarf *d, struct pa_dwarf_lines *t, uint64_t 
 		*line = m.line;
 	}
 	return 0;
+}
+
+/* Those of one sequence. *end: how far they reach. @return 0, what fn returned */
+static int each_row_in(struct pa_dwarf *d, struct pa_dwarf_lines *t,
+		       const struct pa_dwarf_sequence *s, uint64_t from, uint64_t to,
+		       pa_dwarf_row_fn fn, void *ctx)
+{
+	struct machine m = {.t = t};
+	struct pa_dwarf_row row;
+	bool more = start_at(&m, s, from, t->end - t->program, 4096, &row);
+	int ret = 0;
+
+	while (!ret && more && pa_dwarf_cursor__more(&m.c)) {
+		enum outcome outcome = run(&m);
+
+		if (outcome == NOTHING)
+			continue;
+		if (outcome == DAMAGE || m.addr < row.start || !pa_dwarf__spend(d, 4))
+			break;
+		if (m.addr > from && m.addr > row.start) {
+			uint64_t end = m.addr < to ? m.addr : to;
+
+			if (row.start < from)
+				row.start = from;
+			ret = fn(ctx, &row, end);
+		}
+		if (outcome == END || m.addr >= to)
+			break;
+		row = (struct pa_dwarf_row){m.addr, m.file, m.line, m.row_discriminator};
+	}
+	return ret;
+}
+
+int pa_dwarf_lines__each(struct pa_dwarf *d, struct pa_dwarf_lines *t, uint64_t from, uint64_t to,
+			 pa_dwarf_row_fn fn, void *ctx)
+{
+	const struct pa_dwarf_sequence *s;
+	int ret = 1;
+
+	while (from < to && pa_dwarf__spend(d, 16)) {
+		uint64_t end;
+
+		ret = find_sequence(d, t, from, &s);
+		if (ret <= 0)
+			break;
+		end = s->end < to ? s->end : to;
+		ret = each_row_in(d, t, s, from, end, fn, ctx);
+		if (ret)
+			break;
+		from = end;
+	}
+	return ret < 0 ? ret : 0;
 }
