@@ -190,7 +190,7 @@ int pa_pgo__write_autofdo(const struct pa_pgo_binary *b, const struct pa_pgo_fil
 /** What llvm-profgen --unsymbolized-profile reads. */
 int pa_pgo__write_unsymbolized(const struct pa_pgo_binary *b, const struct pa_pgo_file *f,
 			       FILE *out);
-/** What perf2bolt -pa reads. */
+/** What perf2bolt -pa reads (bolt.c). */
 int pa_pgo__write_bolt(const struct pa_pgo_binary *b, const struct pa_pgo_file *f, FILE *out);
 /** What llvm-bolt -data reads where there are no branches. */
 int pa_pgo__write_bolt_samples(const struct pa_pgo_binary *b, const struct pa_pgo_file *f,
