@@ -436,10 +436,13 @@ static int derive(struct target *t)
 	}
 	if (t->profile.with_line)
 		return 0;
-	tool_message(t->binary->path, pa_pgo_file__has_dwarf(t->file)
-					      ? "no sample is in code with debug information"
-					      : "it has no debug information: compile with -g, or "
-						"with -gmlt -fdebug-info-for-profiling");
+	tool_message(t->binary->path,
+		     "%s: compile with -g, or with -gmlt -fdebug-info-for-profiling",
+		     !pa_pgo_file__has_dwarf(t->file) ? "it has no debug information"
+		     : t->profile.without_start	      ? "its debug information does not say where "
+							"functions begin"
+						      : "no sample is in code with debug "
+							"information");
 	return -1;
 }
 
