@@ -30,8 +30,8 @@ static __always_inline bool current_ids(__u32 *tgid, __u32 *tid)
 	return *tid != 0; /* the idle threads */
 }
 
-/** Process id of a process's first thread. */
-static __always_inline __u32 task_id(const struct task_struct *task)
+/** Number of a thread; of a process's first thread that is the process's. */
+static __always_inline __u32 thread_id(const struct task_struct *task)
 {
 	if (use_pidns) {
 		struct pid *pid = BPF_CORE_READ(task, thread_pid);
@@ -44,7 +44,13 @@ static __always_inline __u32 task_id(const struct task_struct *task)
 					      level * bpf_core_type_size(struct upid));
 		return nr.nr;
 	}
-	return BPF_CORE_READ(task, tgid);
+	return BPF_CORE_READ(task, pid);
+}
+
+/** Process id of a process's first thread. */
+static __always_inline __u32 task_id(const struct task_struct *task)
+{
+	return use_pidns ? thread_id(task) : BPF_CORE_READ(task, tgid);
 }
 
 #endif

@@ -46,6 +46,13 @@ struct task_struct {
 	void *stack;
 	struct mm_struct *mm;
 	struct pid *thread_pid;
+	struct task_struct *group_leader;
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
 };
 
 struct task_struct___state { /* since 5.14 */

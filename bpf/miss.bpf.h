@@ -29,7 +29,8 @@ struct {
 #if defined(__TARGET_ARCH_x86)
 /* In the order of DWARF's numbers. The fields of the context are read without a branch between
  * them, so that their offsets stay constants. */
-static __noinline void pa_miss_regs_ctx(const struct pa_perf_event_ctx *ctx, __u64 *regs)
+static __noinline __attribute__((unused)) void pa_miss_regs_ctx(const struct pa_perf_event_ctx *ctx,
+								__u64 *regs)
 {
 	regs[0] = ctx->ax;
 	regs[1] = ctx->dx;
@@ -71,7 +72,8 @@ static __noinline void pa_miss_regs_saved(const struct pt_regs___kernel *saved, 
 	regs[16] = BPF_CORE_READ(saved, ip);
 }
 #elif defined(__TARGET_ARCH_arm64)
-static __noinline void pa_miss_regs_ctx(const struct pa_perf_event_ctx *ctx, __u64 *regs)
+static __noinline __attribute__((unused)) void pa_miss_regs_ctx(const struct pa_perf_event_ctx *ctx,
+								__u64 *regs)
 {
 #pragma unroll
 	for (int i = 0; i < 31; i++)

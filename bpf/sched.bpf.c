@@ -12,6 +12,7 @@
 #include "sched.h"
 #include "follow.bpf.h"
 #include "stack.bpf.h"
+#include "switch.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -220,16 +221,9 @@ static __always_inline __u32 reason_of(bool preempt, __u64 state)
 		return PA_SWITCH_EXITED;
 	if (state & (0x4 | 0x8 | 0x8000)) /* __TASK_STOPPED, __TASK_TRACED, TASK_FROZEN */
 		return PA_SWITCH_STOPPED;
-	if ((state & 0x2) && !(state & 0x400)) /* TASK_NOLOAD: idle kernel threads */
+	if (is_uninterruptible(state))
 		return PA_SWITCH_IO;
 	return PA_SWITCH_VOLUNTARY;
-}
-
-static __always_inline __u64 state_of(const struct task_struct *task)
-{
-	if (bpf_core_field_exists(((struct task_struct___state *)0)->__state))
-		return ((const struct task_struct___state *)task)->__state;
-	return ((const struct task_struct___old_state *)task)->state;
 }
 
 /* Two threads that wait had one slot. */

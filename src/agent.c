@@ -73,7 +73,7 @@ static int check_options(struct pa_agent *a)
 		if (o->pids[i] <= 0)
 			return pa_agent_fail(a, -EINVAL, "--pid %d: not a process id",
 					     (int)o->pids[i]);
-	if (!pa_agent_profiles(a) && !o->pmu)
+	if (!pa_agent_profiles(a) && !pa_agent_offcpus(a) && !o->pmu)
 		return pa_agent_fail(a, -EINVAL, "no output was asked for");
 	if (o->per_pid && !o->pmu)
 		return pa_agent_fail(a, -EINVAL, "--per-pid is only valid with --pmu");
@@ -89,6 +89,8 @@ static int check_options(struct pa_agent *a)
 				     "cache-misses, branch-misses, cpu-clock, task-clock, "
 				     "page-faults, context-switches..., rHEX, with :u or :k",
 				     o->event);
+	if (pa_agent_check_offcpu(a))
+		return -EINVAL;
 	if (o->cpus && pa_cpus__parse(o->cpus, &a->cpus))
 		return pa_agent_fail(a, -EINVAL, "--cpu %s: not a list of CPUs such as 0-3,8",
 				     o->cpus);
@@ -108,6 +110,10 @@ int pa_agent__new(const struct pa_agent_opts *opts, struct pa_agent **out)
 	if (!a)
 		return -ENOMEM;
 	a->opts = *opts;
+	a->on.profile = opts->profile_output;
+	a->on.perf_data = opts->perf_data_output;
+	a->off.profile = opts->offcpu_output;
+	a->off.perf_data = opts->offcpu_perf_data_output;
 	a->epoll_fd = -1;
 	a->command = (struct pa_command){.go_fd = -1, .error_fd = -1};
 	a->result.command_status = -1;
@@ -193,6 +199,16 @@ static int choose_event(struct pa_agent *a, char *name)
 	return pa_event__choose(&spec, cpu, &a->attr, name);
 }
 
+void pa_agent_set_layout(struct perf_event_attr *attr)
+{
+	attr->size = PD_ATTR_BYTES;
+	attr->sample_type = PA_SAMPLE_TYPE;
+	attr->sample_id_all = 1;
+	attr->mmap = attr->mmap2 = attr->comm = attr->comm_exec = attr->task = 1;
+	attr->use_clockid = 1;
+	attr->clockid = CLOCK_MONOTONIC;
+}
+
 /* The file's event: what is sampled, described as its records are laid out. */
 static int describe_event(struct pa_agent *a)
 {
@@ -202,17 +218,12 @@ static int describe_event(struct pa_agent *a)
 	int err = choose_event(a, name);
 
 	if (!err)
-		err = pd_events__new(&a->events);
+		err = pd_events__new(&a->on.events);
 	if (err)
 		return pa_agent_fail(a, err, "event: failed to set up: %s", strerror(-err));
 	attr = a->attr;
-	attr.size = PD_ATTR_BYTES;
-	attr.sample_type = PA_SAMPLE_TYPE;
-	attr.sample_id_all = 1;
-	attr.mmap = attr.mmap2 = attr.comm = attr.comm_exec = attr.task = 1;
-	attr.use_clockid = 1;
-	attr.clockid = CLOCK_MONOTONIC;
-	err = pd_events__add(a->events, &attr, &id, 1, name);
+	pa_agent_set_layout(&attr);
+	err = pd_events__add(a->on.events, &attr, &id, 1, name);
 	if (err < 0)
 		return pa_agent_fail(a, err, "event: failed to set up: %s", strerror(-err));
 	pa_agent_log(a, PA_LOG_INFO, "CPU profiler enabled (%s, %s)", a->target, name);
@@ -231,7 +242,8 @@ static void warn(void *ctx, const char *msg)
 	pa_agent_log(ctx, PA_LOG_WARN, "%s", msg);
 }
 
-static int make_session(struct pa_agent *a)
+/* What all sessions share. */
+static int make_symbolizer(struct pa_agent *a)
 {
 	struct pa_symbolizer_opts symbolizer = {
 		.sz = sizeof(symbolizer),
@@ -244,22 +256,44 @@ static int make_session(struct pa_agent *a)
 		.inlines = true, /* as pa2pprof makes a profile of the file */
 		.force_kallsyms = getenv("PERFAGENT_FORCE_KERNEL_FALLBACK") != NULL,
 	};
-	struct pa_session_opts session = {
-		.sz = sizeof(session),
-		.events = a->events,
-		.hold_images = true,
-		.lines = true,
-		.warn = warn,
-		.ctx = a,
-	};
 	int err = pa_images__new(&a->images);
 
 	if (!err)
 		err = pa_symbolizer__new(&symbolizer, &a->symbolizer);
-	session.symbolizer = a->symbolizer;
-	if (!err)
-		err = pa_session__new(&session, &a->session);
 	return err ? pa_agent_fail(a, err, "out of memory") : 0;
+}
+
+static int make_session(struct pa_agent *a, struct pa_output *o)
+{
+	struct pa_session_opts session = {
+		.sz = sizeof(session),
+		.events = o->events,
+		.symbolizer = a->symbolizer,
+		.hold_images = true,
+		.lines = true,
+		.off_cpu = o == &a->off,
+		.warn = warn,
+		.ctx = a,
+	};
+	int err = o->events ? pa_session__new(&session, &o->session) : 0;
+
+	return err ? pa_agent_fail(a, err, "out of memory") : 0;
+}
+
+static int make_sessions(struct pa_agent *a)
+{
+	int err = make_symbolizer(a);
+
+	if (!err)
+		err = make_session(a, &a->on);
+	return err ? err : make_session(a, &a->off);
+}
+
+static int open_perf_data(struct pa_agent *a)
+{
+	int err = pa_agent_open_perf_data(a, &a->on);
+
+	return err ? err : pa_agent_open_perf_data(a, &a->off);
 }
 
 /* No place for a cache is no reason to fail. */
@@ -279,27 +313,45 @@ static void find_cache(struct pa_agent *a)
 		strcpy(path + len, "/unwind");
 }
 
+static bool follows(const struct pa_agent *a)
+{
+	return a->opts.command && !a->opts.all && !a->opts.pid_cnt;
+}
+
 static int open_capture(struct pa_agent *a)
 {
+	struct pa_sampler_opts sampler = {
+		.sz = sizeof(sampler),
+		.attr = &a->attr,
+		.sample_id = PA_SAMPLE_ID,
+		.kernel_stacks = a->opts.kernel_stacks,
+		.all = a->opts.all,
+		.follow = follows(a),
+		.cpus = &a->cpus,
+		.ring_bytes = a->opts.ring_bytes,
+		.tables = a->opts.unwind != PA_UNWIND_BY_FP,
+		.tables_optional = a->opts.unwind == PA_UNWIND_BY_AUTO,
+	};
+	struct pa_offsampler_opts offcpu = {
+		.sz = sizeof(offcpu),
+		.kernel_stacks = sampler.kernel_stacks,
+		.all = sampler.all,
+		.follow = sampler.follow,
+		.ring_bytes = sampler.ring_bytes,
+		.tables = sampler.tables,
+		.tables_optional = sampler.tables_optional,
+	};
 	struct pa_capture_opts opts = {
 		.sz = sizeof(opts),
-		.sampler =
-			{
-				.sz = sizeof(opts.sampler),
-				.attr = &a->attr,
-				.sample_id = PA_SAMPLE_ID,
-				.kernel_stacks = a->opts.kernel_stacks,
-				.all = a->opts.all,
-				.follow = a->opts.command && !a->opts.all && !a->opts.pid_cnt,
-				.cpus = &a->cpus,
-				.ring_bytes = a->opts.ring_bytes,
-				.tables = a->opts.unwind != PA_UNWIND_BY_FP,
-				.tables_optional = a->opts.unwind == PA_UNWIND_BY_AUTO,
-			},
-		.events = a->events,
+		.sampler = a->on.events ? &sampler : NULL,
+		.offcpu = a->off.events ? &offcpu : NULL,
+		.all = sampler.all,
+		.follow = sampler.follow,
+		.sample_id = PA_SAMPLE_ID,
+		.events = a->on.events ? a->on.events : a->off.events,
 		.images = a->images,
-		.writer = a->writer,
-		.session = a->session,
+		.on = {a->on.writer, a->on.session},
+		.off = {a->off.writer, a->off.session},
 		.pids = a->opts.pids,
 		.pid_cnt = a->opts.pid_cnt,
 		.table_bytes = a->opts.unwind_bytes ? a->opts.unwind_bytes : TABLE_BYTES,
@@ -310,8 +362,8 @@ static int open_capture(struct pa_agent *a)
 	if (a->opts.unwind != PA_UNWIND_BY_FP)
 		find_cache(a);
 	opts.cache_dir = *a->cache_dir ? a->cache_dir : NULL;
-
-	if (opts.sampler.follow) {
+	pa_agent_fill_offcpu(a, &offcpu);
+	if (opts.follow) {
 		opts.pids = &a->command.pid;
 		opts.pid_cnt = 1;
 	}
@@ -379,14 +431,21 @@ static int begin(struct pa_agent *a)
 		return err;
 	a->info.start_ns = pa_monotonic_ns();
 	a->info.start_wall_ns = pa_wall_ns();
-	if (a->writer)
-		pa_hostinfo__add_clock(a->writer, a->info.start_wall_ns, a->info.start_ns);
+	if (a->on.writer)
+		pa_hostinfo__add_clock(a->on.writer, a->info.start_wall_ns, a->info.start_ns);
+	if (a->off.writer)
+		pa_hostinfo__add_clock(a->off.writer, a->info.start_wall_ns, a->info.start_ns);
 	err = a->command.pid ? pa_command__go(&a->command) : 0;
 	if (err)
 		return pa_agent_fail(a, err, "%s: failed to execute: %s", a->opts.command[0],
 				     strerror(-err));
 	a->running = true;
 	return 0;
+}
+
+static bool samples(const struct pa_agent *a)
+{
+	return a->on.events || a->off.events;
 }
 
 static void name_target(struct pa_agent *a)
@@ -419,8 +478,10 @@ int pa_agent__start(struct pa_agent *a)
 	raise_file_limit();
 	if (!err && pa_agent_profiles(a))
 		err = describe_event(a);
-	if (!err && pa_agent_profiles(a))
-		err = make_session(a);
+	if (!err)
+		err = pa_agent_describe_offcpu(a);
+	if (!err && samples(a))
+		err = make_sessions(a);
 	if (!err && a->opts.command) {
 		err = pa_command__prepare(&a->command, a->opts.command);
 		if (err)
@@ -428,8 +489,8 @@ int pa_agent__start(struct pa_agent *a)
 				      strerror(-err));
 	}
 	if (!err)
-		err = pa_agent_open_perf_data(a);
-	if (!err && pa_agent_profiles(a))
+		err = open_perf_data(a);
+	if (!err && samples(a))
 		err = open_capture(a);
 	if (!err)
 		err = pa_agent_open_metrics(a);
@@ -450,8 +511,8 @@ static void report_progress(struct pa_agent *a, uint64_t now)
 	a->progress_ns = now;
 	if (a->capture) {
 		pa_capture__stats(a->capture, &st);
-		p.sample_cnt = st.drained_cnt;
-		p.lost_cnt = st.sampler.lost;
+		p.sample_cnt = st.drained_cnt + st.off_drained_cnt;
+		p.lost_cnt = st.sampler.lost + st.offcpu.walks.lost;
 	}
 	a->opts.progress(a->opts.ctx, &p);
 }
@@ -545,6 +606,12 @@ const char *pa_agent__errmsg(const struct pa_agent *a)
 	return a->errmsg;
 }
 
+static void free_output(struct pa_output *o)
+{
+	pd_writer__close(o->writer);
+	pa_session__free(o->session);
+}
+
 void pa_agent__free(struct pa_agent *a)
 {
 	int status;
@@ -554,11 +621,12 @@ void pa_agent__free(struct pa_agent *a)
 	pa_command__end(&a->command, &status);
 	pa_capture__close(a->capture);
 	pa_agent_close_metrics(a);
-	pd_writer__close(a->writer);
-	pa_session__free(a->session);
+	free_output(&a->on);
+	free_output(&a->off);
 	pa_symbolizer__free(a->symbolizer);
 	pa_images__free(a->images);
-	pd_events__free(a->events);
+	pd_events__free(a->on.events);
+	pd_events__free(a->off.events);
 	pa_cpus__free(&a->cpus);
 	for (size_t i = 0; i < a->pid_fd_cnt; i++)
 		close(a->pid_fds[i]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * agent_internal.h - shared by agent.c (the capture's course) and output.c (what it leaves).
+ * agent_internal.h - shared by agent.c (the capture's course), agent_offcpu.c and agent_metrics.c
+ * (what belongs to these), and output.c (what it leaves).
  */
 #ifndef PA_AGENT_INTERNAL_H
 #define PA_AGENT_INTERNAL_H
@@ -13,22 +14,31 @@
 #include "metrics/metrics.h"
 #include "perfagent.h"
 
-#define PA_SAMPLE_ID 1 /* of the file's one event */
+#define PA_SAMPLE_ID 1 /* of the on-CPU event, and of all records that describe processes */
+#define PA_OFF_ID 2    /* + enum pa_off_reason */
 
 /* epoll tags */
 #define PA_WATCH_STOP 0
 #define PA_WATCH_RINGS 1
 #define PA_WATCH_PROCESS 2 /* + index into pid_fds */
 
+/** What samples of one kind become. */
+struct pa_output {
+	const char *profile, *perf_data; /* paths; NULL: none */
+	struct pd_events *events;	 /* as the file describes them; NULL: no such samples */
+	struct pa_session *session;
+	struct pd_writer *writer;
+	bool failed; /* the writer said so, and it was reported */
+	uint64_t fired_cnt, written_cnt, lost_cnt;
+};
+
 struct pa_agent {
 	struct pa_agent_opts opts;
 	struct pa_cpus cpus;
 	struct perf_event_attr attr; /* as it is opened */
-	struct pd_events *events;    /* as the file describes it */
 	struct pa_images *images;
 	struct pa_symbolizer *symbolizer;
-	struct pa_session *session;
-	struct pd_writer *writer;
+	struct pa_output on, off;
 	struct pa_capture *capture; /* NULL: no profile was asked for */
 	struct pa_sched *sched;	    /* NULL: no metrics were asked for */
 	struct pa_metrics *metrics;
@@ -40,7 +50,6 @@ struct pa_agent {
 	size_t pid_fd_cnt, gone_cnt;
 	uint64_t progress_ns, metrics_ns; /* when last */
 	bool started, running, stop;
-	bool perf_data_failed; /* the writer said so, and it was reported */
 	char target[128];
 	char cache_dir[PATH_MAX]; /* of packed unwind tables; "": none */
 	char errmsg[1024];
@@ -53,12 +62,24 @@ __attribute__((format(printf, 3, 4))) void pa_agent_log(struct pa_agent *a, enum
 							const char *fmt, ...);
 /** Refuse outputs that can't be written before anything is captured. */
 int pa_agent_check_outputs(struct pa_agent *a);
-int pa_agent_open_perf_data(struct pa_agent *a);
+int pa_agent_open_perf_data(struct pa_agent *a, struct pa_output *o);
 /** Is there a profile or a perf.data file to be made? */
 static inline bool pa_agent_profiles(const struct pa_agent *a)
 {
 	return a->opts.profile_output || a->opts.perf_data_output;
 }
+/** Are there off-CPU samples to be made? */
+static inline bool pa_agent_offcpus(const struct pa_agent *a)
+{
+	return a->opts.offcpu_output || a->opts.offcpu_perf_data_output;
+}
+/** Samples and what describes processes are laid out alike in all files. */
+void pa_agent_set_layout(struct perf_event_attr *attr);
+/** Off-CPU samples; each does nothing when none were asked for. @return 0, -errno */
+int pa_agent_check_offcpu(struct pa_agent *a);
+int pa_agent_describe_offcpu(struct pa_agent *a);
+void pa_agent_fill_offcpu(const struct pa_agent *a, struct pa_offsampler_opts *out);
+void pa_agent_take_offcpu(struct pa_agent *a, const struct pa_capture_stats *st);
 /** Scheduler and hardware metrics; each does nothing when none were asked for. @return 0, -errno */
 int pa_agent_open_metrics(struct pa_agent *a);
 int pa_agent_begin_metrics(struct pa_agent *a);

@@ -167,6 +167,20 @@ static void say_unwound(struct command *c, const struct pa_agent_unwound *u)
 	say(c, "\n");
 }
 
+static void say_offcpu(struct command *c, const struct pa_agent_offcpu *o)
+{
+	say(c,
+	    "%.3f s off the CPU in %llu waits; %llu recorded, %llu lost, %llu distinct stacks; "
+	    "estimate %.3f s, standard error %.3f s\n",
+	    (double)o->wait_ns / 1e9, (unsigned long long)o->wait_cnt,
+	    (unsigned long long)o->sample_cnt, (unsigned long long)o->lost_cnt,
+	    (unsigned long long)o->stack_cnt, (double)o->estimate_ns / 1e9,
+	    (double)o->error_ns / 1e9);
+	if (o->waiting_cnt)
+		say(c, "%llu threads waited when it began, %llu of them without user stack\n",
+		    (unsigned long long)o->waiting_cnt, (unsigned long long)o->no_user_cnt);
+}
+
 static bool is_stdout(const char *path)
 {
 	return path && !strcmp(path, "-");
@@ -204,6 +218,8 @@ static int run(struct command *c)
 		say(c, "%llu samples, %llu lost, %llu distinct stacks, %llu processes\n",
 		    (unsigned long long)result.sample_cnt, (unsigned long long)result.lost_cnt,
 		    (unsigned long long)result.stack_cnt, (unsigned long long)result.process_cnt);
+	if (c->options.offcpu)
+		say_offcpu(c, &result.offcpu);
 	say_unwound(c, &result.unwound);
 	say(c, "Exiting program.\n");
 	if (result.command_status != -1)
@@ -225,6 +241,7 @@ int main(int argc, char **argv)
 
 		/* a report as text is for who reads these lines */
 		if (is_stdout(o->profile_output) || is_stdout(o->perf_data_output) ||
+		    is_stdout(o->offcpu_output) || is_stdout(o->offcpu_perf_data_output) ||
 		    is_stdout(o->pmu_output) || (o->pmu_json && !o->pmu_output))
 			c.info = stderr;
 		o->log = log_line;

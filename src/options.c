@@ -21,6 +21,7 @@
 
 #define DEFAULT_DURATION_NS 10000000000ULL
 #define DEFAULT_RATE_HZ 99
+#define DEFAULT_OFFCPU_RATE_HZ 1000
 
 enum {
 	OPT_PROFILE = 256,
@@ -37,6 +38,13 @@ enum {
 	OPT_PROFILE_OUTPUT,
 	OPT_PERF_DATA_OUTPUT,
 	OPT_TAG,
+	OPT_OFFCPU,
+	OPT_OFFCPU_OUTPUT,
+	OPT_OFFCPU_PERF_DATA_OUTPUT,
+	OPT_OFFCPU_REASONS,
+	OPT_OFFCPU_MIN,
+	OPT_OFFCPU_RATE,
+	OPT_OFFCPU_PROBABILITY,
 	OPT_PMU,
 	OPT_PER_PID,
 	OPT_TOP,
@@ -49,7 +57,8 @@ const char *argp_program_version = "perf-agent " PA_VERSION;
 static const struct argp_option table[] = {
 	{NULL, 0, NULL, 0, "What to do:", 1},
 	{"profile", OPT_PROFILE, "BOOL", OPTION_ARG_OPTIONAL, "Profile CPU time (default: off)", 0},
-
+	{"offcpu", OPT_OFFCPU, "BOOL", OPTION_ARG_OPTIONAL,
+	 "Profile the time that threads are off their CPUs: what they wait for (default: off)", 0},
 	{"pmu", OPT_PMU, "BOOL", OPTION_ARG_OPTIONAL,
 	 "Time slices, waits for a CPU, reasons of context switches, hardware counters "
 	 "(default: off)",
@@ -86,6 +95,19 @@ static const struct argp_option table[] = {
 	 "unwind tables from 1024)",
 	 0},
 
+	{"offcpu-reasons", OPT_OFFCPU_REASONS, "LIST", 0,
+	 "Which waits count: blocked (sleeps, locks), io (uninterruptible), preempted (could have "
+	 "run on) (default: blocked,io)",
+	 0},
+	{"offcpu-min", OPT_OFFCPU_MIN, "TIME", 0,
+	 "Shorter waits don't count, such as 10us (default: all do)", 0},
+	{"offcpu-rate", OPT_OFFCPU_RATE, "N", 0,
+	 "Record about so many waits per second and CPU; where there are more, the short ones by "
+	 "chance, and weigh what was drawn accordingly. 0: all (default: 1000)",
+	 0},
+	{"offcpu-probability", OPT_OFFCPU_PROBABILITY, "P", 0,
+	 "Record each wait with this chance instead, above 0 and at most 1", 0},
+
 	{NULL, 0, NULL, 0, "What to write:", 4},
 	{"profile-output", OPT_PROFILE_OUTPUT, "FILE", 0,
 	 "pprof file, - for standard output (default: COMM-YYYYMMDDHHMM-on-cpu.pb.gz; with -a "
@@ -93,6 +115,10 @@ static const struct argp_option table[] = {
 	 0},
 	{"perf-data-output", OPT_PERF_DATA_OUTPUT, "FILE", 0,
 	 "perf.data file, - for standard output in pipe layout (default: none)", 0},
+	{"offcpu-output", OPT_OFFCPU_OUTPUT, "FILE", 0,
+	 "pprof file of --offcpu (default: COMM-YYYYMMDDHHMM-offcpu.pb.gz)", 0},
+	{"offcpu-perf-data-output", OPT_OFFCPU_PERF_DATA_OUTPUT, "FILE", 0,
+	 "perf.data file of --offcpu (default: none)", 0},
 	{"pmu-output", OPT_PMU_OUTPUT, "FILE", 0,
 	 "Report of --pmu: a file, or auto for COMM-YYYYMMDDHHMM-pmu.txt (default: standard "
 	 "output)",
@@ -226,6 +252,41 @@ static enum pa_unwind parse_unwind(struct argp_state *state, const char *arg)
 	return PA_UNWIND_BY_DWARF;
 }
 
+static unsigned parse_reasons(struct argp_state *state, const char *arg)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} known[] = {{"blocked", PA_OFFCPU_BLOCKED},
+		     {"io", PA_OFFCPU_IO},
+		     {"preempted", PA_OFFCPU_PREEMPTED}};
+	unsigned reasons = 0;
+
+	for (const char *p = arg; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL) {
+		size_t len = strcspn(p, ","), i = 0;
+
+		while (i < 3 && (strlen(known[i].name) != len || strncmp(p, known[i].name, len)))
+			i++;
+		if (i == 3)
+			argp_error(state,
+				   "--offcpu-reasons %s: not a list of blocked, io and preempted",
+				   arg);
+		else
+			reasons |= known[i].bit;
+	}
+	return reasons;
+}
+
+static double parse_probability(struct argp_state *state, const char *arg)
+{
+	size_t len = strspn(arg, "0123456789.");
+	double p = len && len < 20 && !arg[len] ? strtod(arg, NULL) : 0;
+
+	if (!(p > 0 && p <= 1))
+		argp_error(state, "--offcpu-probability %s: not a number above 0 and up to 1", arg);
+	return p;
+}
+
 static void parse_tag(struct argp_state *state, struct options *o, char *arg)
 {
 	char *eq = strchr(arg, '=');
@@ -234,6 +295,43 @@ static void parse_tag(struct argp_state *state, struct options *o, char *arg)
 		argp_error(state, "--tag %s: tag must be in key=value format", arg);
 	o->tags = grow(state, o->tags, o->agent.tag_cnt, sizeof(*o->tags));
 	o->tags[o->agent.tag_cnt++] = arg;
+}
+
+static error_t parse_offcpu_option(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+	struct pa_agent_opts *a = &o->agent;
+
+	switch (key) {
+	case OPT_OFFCPU:
+		o->offcpu = parse_bool(state, "offcpu", arg);
+		return 0;
+	case OPT_OFFCPU_OUTPUT:
+		o->offcpu_output = arg;
+		return 0;
+	case OPT_OFFCPU_PERF_DATA_OUTPUT:
+		o->offcpu_perf_data_output = arg;
+		return 0;
+	case OPT_OFFCPU_REASONS:
+		a->offcpu_reasons = parse_reasons(state, arg);
+		break;
+	case OPT_OFFCPU_MIN:
+		a->offcpu_min_ns = parse_duration(arg);
+		if (!a->offcpu_min_ns && strcmp(arg, "0"))
+			argp_error(state, "--offcpu-min %s: not a time such as 10us or 1ms", arg);
+		break;
+	case OPT_OFFCPU_RATE:
+		a->offcpu_rate_hz = parse_number(state, "offcpu-rate", arg, 0, 1000000);
+		o->offcpu_rate_given = true;
+		break;
+	case OPT_OFFCPU_PROBABILITY:
+		a->offcpu_probability = parse_probability(state, arg);
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	o->offcpu_tuned = true;
+	return 0;
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -315,7 +413,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		a->command = state->argv + state->next;
 		break;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return parse_offcpu_option(key, arg, state);
 	}
 	return 0;
 }
@@ -331,6 +429,52 @@ static int conflict(const char *msg)
 static bool same(const char *a, const char *b)
 {
 	return a && b && !strcmp(a, b);
+}
+
+static int check_offcpu(const struct options *o)
+{
+	if (!o->offcpu && o->offcpu_output)
+		return conflict("--offcpu-output is only valid with --offcpu");
+	if (!o->offcpu && o->offcpu_perf_data_output)
+		return conflict("--offcpu-perf-data-output is only valid with --offcpu");
+	if (!o->offcpu && o->offcpu_tuned)
+		return conflict("--offcpu-... options are only valid with --offcpu");
+	if (o->offcpu_rate_given && o->agent.offcpu_probability > 0)
+		return conflict("--offcpu-rate and --offcpu-probability are mutually exclusive");
+	if (o->offcpu && o->agent.cpus)
+		return conflict("--cpu and --offcpu are mutually exclusive: a thread that waits "
+				"has no CPU");
+	return 0;
+}
+
+/* No two outputs in one place. */
+static int check_outputs(const struct options *o)
+{
+	const struct {
+		const char *name, *path;
+	} outputs[] = {
+		{"--profile-output", o->profile_output},
+		{"--perf-data-output", o->perf_data_output},
+		{"--offcpu-output", o->offcpu_output},
+		{"--offcpu-perf-data-output", o->offcpu_perf_data_output},
+		{"--pmu-output", o->agent.pmu_output},
+	};
+	char msg[160];
+
+	for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++) {
+		for (size_t k = 0; k < i; k++) {
+			if (!same(outputs[i].path, outputs[k].path))
+				continue;
+			if (!strcmp(outputs[i].path, "auto") && i == 4)
+				continue;
+			snprintf(msg, sizeof(msg),
+				 strcmp(outputs[i].path, "-") ? "%s and %s name the same file"
+							      : "%s and %s can't both be -",
+				 outputs[k].name, outputs[i].name);
+			return conflict(msg);
+		}
+	}
+	return 0;
 }
 
 static int check(const struct options *o)
@@ -355,21 +499,17 @@ static int check(const struct options *o)
 		return conflict("--perf-data-output is only valid with --profile");
 	if (!o->profile && o->profile_output)
 		return conflict("--profile-output is only valid with --profile");
-	if (!o->profile && !a->pmu)
-		return conflict("At least one of --profile and --pmu must be specified");
+	if (!o->profile && !o->offcpu && !a->pmu)
+		return conflict("At least one of --profile, --offcpu, or --pmu must be specified");
 	if (a->period && a->sample_rate_hz)
 		return conflict("--period and --sample-rate are mutually exclusive");
 	if (a->period && !a->event)
 		return conflict("--period needs --event: it counts occurrences of it");
 	if (a->ring_bytes & (a->ring_bytes - 1))
 		return conflict("--ring-size must be a power of two");
-	if (same(o->profile_output, "-") && same(o->perf_data_output, "-"))
-		return conflict("--profile-output and --perf-data-output can't both be -");
-	if (same(o->profile_output, o->perf_data_output))
-		return conflict("--profile-output and --perf-data-output name the same file");
-	if (same(a->pmu_output, o->profile_output) || same(a->pmu_output, o->perf_data_output))
-		return conflict("--pmu-output and another output name the same file");
-	return 0;
+	if (check_offcpu(o))
+		return 2;
+	return check_outputs(o);
 }
 
 /* ---- automatic names ----------------------------------------------------------------------- */
@@ -422,6 +562,11 @@ static void name_outputs(struct options *o)
 		a->profile_output = o->profile_output ? o->profile_output : o->profile_name;
 		a->perf_data_output = o->perf_data_output;
 	}
+	if (o->offcpu) {
+		name_output(o, "offcpu.pb.gz", o->offcpu_name, sizeof(o->offcpu_name));
+		a->offcpu_output = o->offcpu_output ? o->offcpu_output : o->offcpu_name;
+		a->offcpu_perf_data_output = o->offcpu_perf_data_output;
+	}
 	if (same(a->pmu_output, "auto")) {
 		name_output(o, a->pmu_json ? "pmu.json" : "pmu.txt", o->pmu_name,
 			    sizeof(o->pmu_name));
@@ -441,6 +586,7 @@ int options__parse(int argc, char **argv, struct options *o)
 		       "  perf-agent --profile -a --duration 30s --perf-data-output perf.data\n"
 		       "  perf-agent --profile --perf-data-output perf.data -- ./server --port "
 		       "80\n"
+		       "  perf-agent --offcpu --pid 1234 --offcpu-min 100us\n"
 		       "  perf-agent --pmu -a --per-pid --top 10\n\n"
 		       "Exit status: 0 done (with a command: its own), 1 the job failed, 2 wrong "
 		       "usage.",
@@ -463,6 +609,8 @@ int options__parse(int argc, char **argv, struct options *o)
 		o->agent.duration_ns = DEFAULT_DURATION_NS;
 	if (!o->agent.sample_rate_hz && !o->agent.period)
 		o->agent.sample_rate_hz = DEFAULT_RATE_HZ;
+	if (!o->offcpu_rate_given)
+		o->agent.offcpu_rate_hz = DEFAULT_OFFCPU_RATE_HZ;
 	name_outputs(o);
 	return 0;
 }

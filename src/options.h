@@ -9,12 +9,14 @@
 
 struct options {
 	struct pa_agent_opts agent;
-	bool profile, pmu_format_given;
+	bool profile, offcpu, pmu_format_given;
 	bool quiet;
 	pid_t *pids;				       /* agent.pids */
 	const char **tags;			       /* agent.tags */
-	const char *profile_output, *perf_data_output; /* as given */
-	char profile_name[160], pmu_name[160];	       /* the automatic names */
+	const char *profile_output, *perf_data_output; /* as given... */
+	const char *offcpu_output, *offcpu_perf_data_output;
+	bool offcpu_rate_given, offcpu_tuned; /* ...--offcpu-rate; any other of its options */
+	char profile_name[160], offcpu_name[160], pmu_name[160]; /* the automatic names */
 };
 
 /** Parse the command line. Prints and exits on --help, --version and malformed options (2).

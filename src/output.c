@@ -38,45 +38,51 @@ static int check_writable(struct pa_agent *a, const char *path)
 
 int pa_agent_check_outputs(struct pa_agent *a)
 {
-	int err = check_writable(a, a->opts.profile_output);
+	const char *const paths[] = {
+		a->opts.profile_output,		 a->opts.perf_data_output, a->opts.offcpu_output,
+		a->opts.offcpu_perf_data_output, a->opts.pmu_output,
+	};
+	int err = 0;
 
-	if (!err)
-		err = check_writable(a, a->opts.perf_data_output);
-	return err ? err : check_writable(a, a->opts.pmu_output);
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && !err; i++)
+		err = check_writable(a, paths[i]);
+	return err;
 }
 
-int pa_agent_open_perf_data(struct pa_agent *a)
+int pa_agent_open_perf_data(struct pa_agent *a, struct pa_output *o)
 {
-	const char *path = a->opts.perf_data_output;
+	const char *path = o->perf_data;
 	struct pd_writer_opts opts = {.sz = sizeof(opts)};
 	int err;
 
 	if (!path)
 		return 0;
-	err = pd_writer__open(path, a->events, &opts, &a->writer);
+	err = pd_writer__open(path, o->events, &opts, &o->writer);
 	if (!err)
-		err = pa_hostinfo__add(a->writer, a->events, a->opts.argv);
+		err = pa_hostinfo__add(o->writer, o->events, a->opts.argv);
 	if (err)
 		return pa_agent_fail(a, err, "%s: %s", path,
-				     a->writer ? pd_writer__errmsg(a->writer) : "out of memory");
+				     o->writer ? pd_writer__errmsg(o->writer) : "out of memory");
 	return 0;
 }
 
-static int perf_data_failed(struct pa_agent *a, int err)
+static int perf_data_failed(struct pa_agent *a, struct pa_output *o, int err)
 {
-	a->perf_data_failed = true;
-	return pa_agent_fail(a, err, "%s: %s: what was captured before is in it",
-			     a->opts.perf_data_output, pd_writer__errmsg(a->writer));
+	o->failed = true;
+	return pa_agent_fail(a, err, "%s: %s: what was captured before is in it", o->perf_data,
+			     pd_writer__errmsg(o->writer));
 }
 
 int pa_agent_capture_failed(struct pa_agent *a, int err)
 {
-	if (a->writer && *pd_writer__errmsg(a->writer))
-		return perf_data_failed(a, err);
+	if (a->on.writer && *pd_writer__errmsg(a->on.writer))
+		return perf_data_failed(a, &a->on, err);
+	if (a->off.writer && *pd_writer__errmsg(a->off.writer))
+		return perf_data_failed(a, &a->off, err);
 	return pa_agent_fail(a, err, "capture: failed: %s", pa_capture__errmsg(a->capture));
 }
 
-static int write_profile(struct pa_agent *a)
+static int write_profile(struct pa_agent *a, const struct pa_output *o)
 {
 	struct pa_pprof_opts opts = {
 		.sz = sizeof(opts),
@@ -86,8 +92,8 @@ static int write_profile(struct pa_agent *a)
 		.duration_ns = a->info.end_ns - a->info.start_ns,
 		.labels = PA_LABEL_ALL,
 	};
-	const struct pa_session *const session = a->session;
-	const char *path = a->opts.profile_output;
+	const struct pa_session *const session = o->session;
+	const char *path = o->profile;
 	int err;
 
 	if (!path)
@@ -96,11 +102,12 @@ static int write_profile(struct pa_agent *a)
 	if (err)
 		return pa_agent_fail(a, err, "%s: failed to write: %s", path, strerror(-err));
 	if (strcmp(path, "-"))
-		pa_agent_log(a, PA_LOG_INFO, "Profile written to %s", path);
+		pa_agent_log(a, PA_LOG_INFO, "%s written to %s",
+			     o == &a->off ? "Off-CPU profile" : "Profile", path);
 	return 0;
 }
 
-static int add_tags(struct pa_agent *a)
+static int add_tags(struct pa_agent *a, struct pa_output *o)
 {
 	struct pa_bytes b = {0};
 	int err = 0;
@@ -108,12 +115,12 @@ static int add_tags(struct pa_agent *a)
 	for (size_t i = 0; i < a->opts.tag_cnt && !err; i++)
 		err = pa_bytes__append(&b, a->opts.tags[i], strlen(a->opts.tags[i]) + 1);
 	if (!err && b.len)
-		err = pd_writer__blob(a->writer, PD_BLOB_TAGS, 1, b.data, b.len);
+		err = pd_writer__blob(o->writer, PD_BLOB_TAGS, 1, b.data, b.len);
 	pa_bytes__free(&b);
 	return err;
 }
 
-static int add_build_ids(struct pa_agent *a)
+static int add_build_ids(struct pa_agent *a, struct pa_output *o)
 {
 	struct pd_build_id *ids = NULL;
 	void *data = NULL;
@@ -123,63 +130,70 @@ static int add_build_ids(struct pa_agent *a)
 	if (!err && cnt) {
 		err = pd_feat_build_ids(ids, cnt, &data, &bytes);
 		if (!err)
-			err = pd_writer__feature(a->writer, PD_FEAT_BUILD_ID, data, bytes);
+			err = pd_writer__feature(o->writer, PD_FEAT_BUILD_ID, data, bytes);
 	}
 	free(data);
 	free(ids);
 	return err;
 }
 
-static int add_symbols(struct pa_agent *a)
+static int add_symbols(struct pa_agent *a, struct pa_output *o)
 {
 	void *data = NULL;
 	size_t bytes = 0;
 	int err = pa_symbolizer__save(a->symbolizer, &data, &bytes);
 
 	if (!err && bytes)
-		err = pd_writer__blob(a->writer, PD_BLOB_SYMBOLS, 1, data, bytes);
+		err = pd_writer__blob(o->writer, PD_BLOB_SYMBOLS, 1, data, bytes);
 	free(data);
 	return err;
 }
 
-static int finish_perf_data(struct pa_agent *a)
+static int finish_perf_data(struct pa_agent *a, struct pa_output *o)
 {
-	const char *path = a->opts.perf_data_output;
+	const char *path = o->perf_data;
+	struct pd_blob_capture info = a->info;
 	int err;
 
-	if (!a->writer)
+	if (!o->writer)
 		return 0;
-	err = add_tags(a);
+	info.fired_cnt = o->fired_cnt;
+	info.written_cnt = o->written_cnt;
+	info.lost_cnt = o->lost_cnt;
+	err = add_tags(a, o);
 	if (!err)
-		err = add_build_ids(a);
+		err = add_build_ids(a, o);
 	if (!err)
-		err = add_symbols(a);
+		err = add_symbols(a, o);
 	if (!err)
-		err = pd_writer__blob(a->writer, PD_BLOB_CAPTURE, 1, &a->info, sizeof(a->info));
+		err = pd_writer__blob(o->writer, PD_BLOB_CAPTURE, 1, &info, sizeof(info));
 	if (!err)
-		err = pd_writer__finish(a->writer);
+		err = pd_writer__finish(o->writer);
 	else
-		pd_writer__finish(a->writer);
-	a->result.perf_data_bytes = pd_writer__data_bytes(a->writer);
+		pd_writer__finish(o->writer);
+	a->result.perf_data_bytes += pd_writer__data_bytes(o->writer);
 	if (err)
-		return perf_data_failed(a, err);
+		return perf_data_failed(a, o, err);
 	if (strcmp(path, "-"))
 		pa_agent_log(a, PA_LOG_INFO, "perf.data written to %s", path);
 	return 0;
 }
 
+/* Of samples of both kinds. */
 static void take_unwound(struct pa_agent *a, const struct pa_capture_stats *st)
 {
-	const struct pa_sampler_stats *walks = &st->sampler;
+	const struct pa_sampler_stats *on = &st->sampler, *off = &st->offcpu.walks;
+	uint64_t left_cnt = on->missed + off->missed + st->waiting_walked_cnt;
 
 	a->result.unwound = (struct pa_agent_unwound){
-		.complete_cnt = walks->complete_tables,
-		.complete_fp_cnt = walks->complete_fp,
+		.complete_cnt = on->complete_tables + off->complete_tables,
+		.complete_fp_cnt = on->complete_fp + off->complete_fp,
 		.finished_cnt = st->unwinder.complete_cnt,
-		.truncated_cnt = walks->truncated + walks->missed - st->unwinder.complete_cnt,
-		.faulted_cnt = walks->faulted,
-		.deep_cnt = walks->deep,
-		.missing_table_cnt = walks->capped,
+		.truncated_cnt =
+			on->truncated + off->truncated + left_cnt - st->unwinder.complete_cnt,
+		.faulted_cnt = on->faulted + off->faulted,
+		.deep_cnt = on->deep + off->deep,
+		.missing_table_cnt = on->capped + off->capped,
 		.over_budget_cnt = st->unwinder.over_budget_cnt,
 		.image_cnt = st->unwinder.image_cnt,
 		.table_bytes = st->unwinder.table_bytes,
@@ -192,35 +206,42 @@ static void take_unwound(struct pa_agent *a, const struct pa_capture_stats *st)
 			     (unsigned long long)st->unwinder.over_budget_cnt);
 }
 
-static void take_result(struct pa_agent *a)
+static void take_oncpu(struct pa_agent *a, const struct pa_capture_stats *st)
 {
-	struct pa_capture_stats capture;
 	struct pa_session_stats session;
 
-	pa_capture__stats(a->capture, &capture);
-	pa_session__stats(a->session, &session);
-	a->info.fired_cnt = capture.sampler.fired;
-	a->info.lost_cnt = capture.sampler.lost;
-	a->info.written_cnt = capture.drained_cnt;
+	pa_session__stats(a->on.session, &session);
+	a->on.fired_cnt = a->result.fired_cnt = st->sampler.fired;
+	a->on.lost_cnt = a->result.lost_cnt = st->sampler.lost;
+	a->on.written_cnt = st->drained_cnt;
 	a->result.sample_cnt = session.sample_cnt;
-	a->result.fired_cnt = capture.sampler.fired;
-	a->result.lost_cnt = capture.sampler.lost;
 	a->result.stack_cnt = session.stack_cnt;
-	a->result.process_cnt = capture.enrolled_cnt;
-	take_unwound(a, &capture);
-	if (capture.sampler.lost)
+	if (st->sampler.lost)
 		pa_agent_log(a, PA_LOG_WARN,
 			     "%llu of %llu samples were lost: use a larger --ring-size or a lower "
 			     "--sample-rate",
-			     (unsigned long long)capture.sampler.lost,
-			     (unsigned long long)capture.sampler.fired);
-	if (capture.sideband_lost_cnt)
-		pa_agent_log(a, PA_LOG_WARN,
-			     "%llu process events were lost by the kernel: maps were read again",
-			     (unsigned long long)capture.sideband_lost_cnt);
+			     (unsigned long long)st->sampler.lost,
+			     (unsigned long long)st->sampler.fired);
 	if (!session.sample_cnt)
 		pa_agent_log(a, PA_LOG_WARN,
 			     "no samples were taken: the target did not run on a CPU meanwhile");
+}
+
+static void take_result(struct pa_agent *a)
+{
+	struct pa_capture_stats st;
+
+	pa_capture__stats(a->capture, &st);
+	a->result.process_cnt = st.enrolled_cnt;
+	take_unwound(a, &st);
+	if (a->on.session)
+		take_oncpu(a, &st);
+	if (a->off.session)
+		pa_agent_take_offcpu(a, &st);
+	if (st.sideband_lost_cnt)
+		pa_agent_log(a, PA_LOG_WARN,
+			     "%llu process events were lost by the kernel: maps were read again",
+			     (unsigned long long)st.sideband_lost_cnt);
 }
 
 static void end_command(struct pa_agent *a)
@@ -244,22 +265,42 @@ static int last_passes(struct pa_agent *a)
 
 	if (!err)
 		err = pa_capture__pass(a->capture);
+	if (!err)
+		err = pa_capture__flush(a->capture);
 	return err ? pa_agent_capture_failed(a, err) : 0;
 }
 
-/* What was sampled, into the profile and perf.data. @return 0, -errno of the first that failed */
-static int finish_profile(struct pa_agent *a)
+static int finish_output(struct pa_agent *a, struct pa_output *o)
 {
-	int err = pa_session__resolve(a->session), first;
+	int err, first;
+
+	if (!o->session)
+		return 0;
+	first = write_profile(a, o);
+	err = o->failed ? 0 : finish_perf_data(a, o);
+	if (o->failed && o->writer)
+		pd_writer__finish(o->writer); /* whole up to its last record */
+	return first ? first : err;
+}
+
+static int resolve(struct pa_agent *a, struct pa_output *o)
+{
+	int err = o->session ? pa_session__resolve(o->session) : 0;
+
+	return err ? pa_agent_fail(a, err, "out of memory") : 0;
+}
+
+/* What was sampled, into profiles and perf.data. @return 0, -errno of the first that failed */
+static int finish_outputs(struct pa_agent *a)
+{
+	int err = resolve(a, &a->on), off_err = resolve(a, &a->off);
 
 	take_result(a);
-	if (err)
-		return pa_agent_fail(a, err, "out of memory");
-	first = write_profile(a);
-	err = a->perf_data_failed ? 0 : finish_perf_data(a);
-	if (a->perf_data_failed && a->writer)
-		pd_writer__finish(a->writer); /* whole up to its last record */
-	return first ? first : err;
+	if (err || off_err)
+		return -ENOMEM;
+	err = finish_output(a, &a->on);
+	off_err = finish_output(a, &a->off);
+	return err ? err : off_err;
 }
 
 int pa_agent__finish(struct pa_agent *a)
@@ -277,7 +318,7 @@ int pa_agent__finish(struct pa_agent *a)
 	if (a->capture && whole)
 		err = last_passes(a);
 	end_command(a);
-	first = a->capture ? finish_profile(a) : 0;
+	first = a->capture ? finish_outputs(a) : 0;
 	if (!err)
 		err = first;
 	if (!err)

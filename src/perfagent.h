@@ -33,6 +33,13 @@ enum pa_unwind {
 	PA_UNWIND_BY_DWARF,    /* by tables, of all that runs, made before anything is sampled */
 };
 
+/** Why threads are off their CPUs: bits of pa_agent_opts.offcpu_reasons. */
+enum {
+	PA_OFFCPU_BLOCKED = 1,	 /* sleep, wait for locks, are stopped */
+	PA_OFFCPU_IO = 2,	 /* uninterruptible: disk, for the most part */
+	PA_OFFCPU_PREEMPTED = 4, /* could have run on */
+};
+
 struct pa_agent_progress {
 	uint64_t elapsed_ns;
 	uint64_t sample_cnt, lost_cnt;
@@ -55,13 +62,19 @@ struct pa_agent_opts {
 	uint64_t unwind_bytes;	    /* of unwind tables at most; 0: 64 MiB */
 	size_t ring_bytes;	    /* per CPU, a power of two of at least a page; 0: by the rate */
 	const char *profile_output; /* pprof file, "-" standard output; NULL: none */
-	const char *perf_data_output; /* perf.data file, "-" standard output; NULL: none */
-	bool pmu;		      /* scheduler and hardware metrics */
-	bool per_pid;		      /* ...of each process, with all */
-	bool pmu_json;		      /* ...as JSON */
-	size_t top;		      /* ...of so many processes at most; 0: all */
-	const char *pmu_output;	      /* ...into this file; NULL or "-": standard output */
-	const char *const *tags;      /* "key=value" */
+	const char *perf_data_output;	     /* perf.data file, "-" standard output; NULL: none */
+	const char *offcpu_output;	     /* pprof file of off-CPU time; NULL: none */
+	const char *offcpu_perf_data_output; /* its perf.data file; NULL: none */
+	unsigned offcpu_reasons;	     /* PA_OFFCPU_*; 0: blocked and io */
+	uint64_t offcpu_min_ns;		     /* shorter waits don't count */
+	uint64_t offcpu_rate_hz;	     /* about so many waits are recorded per CPU; 0: all */
+	double offcpu_probability;	     /* of each wait to be recorded; 0: by offcpu_rate_hz */
+	bool pmu;			     /* scheduler and hardware metrics */
+	bool per_pid;			     /* ...of each process, with all */
+	bool pmu_json;			     /* ...as JSON */
+	size_t top;			     /* ...of so many processes at most; 0: all */
+	const char *pmu_output;		     /* ...into this file; NULL or "-": standard output */
+	const char *const *tags;	     /* "key=value" */
 	size_t tag_cnt;
 	const char *const *argv; /* for the file's command line; NULL-terminated, or NULL */
 	void (*log)(void *ctx, enum pa_log_level level, const char *msg); /* one line, no newline */
@@ -86,12 +99,26 @@ struct pa_agent_unwound {
 	bool by_tables;
 };
 
+/** Waits: times off the CPU, from switch out to switch in. */
+struct pa_agent_offcpu {
+	uint64_t wait_cnt, wait_ns; /* all that ended, or were cut by the capture's end */
+	uint64_t sample_cnt;	    /* recorded */
+	uint64_t estimate_ns;	    /* sum of their periods... */
+	uint64_t error_ns;	    /* ...and its standard error, since not all are recorded */
+	uint64_t lost_cnt;	    /* rings were full */
+	uint64_t left_out_cnt;	    /* too many threads waited */
+	uint64_t waiting_cnt;	    /* when the capture began... */
+	uint64_t no_user_cnt;	    /* ...without their user stack */
+	uint64_t stack_cnt;	    /* distinct */
+};
+
 struct pa_agent_result {
 	uint64_t sample_cnt;	      /* in the outputs */
 	uint64_t fired_cnt, lost_cnt; /* fired = drained + lost */
 	uint64_t stack_cnt;	      /* distinct */
 	uint64_t process_cnt;	      /* sampled */
 	struct pa_agent_unwound unwound;
+	struct pa_agent_offcpu offcpu;
 	uint64_t perf_data_bytes;
 	int command_status; /* of waitpid(2); -1: no command, or stopped by the agent */
 };

@@ -10,31 +10,45 @@
 #include <sys/types.h>
 
 #include "capture/images.h"
+#include "capture/offsampler.h"
 #include "capture/sampler.h"
+#include "capture/waits.h"
 #include "convert/convert.h"
 #include "perfdata/perfdata.h"
 
 struct pa_capture;
 
+/** Where samples of one kind go, and what describes their processes. Borrowed. */
+struct pa_sink {
+	struct pd_writer *writer;   /* NULL: no file */
+	struct pa_session *session; /* NULL: none */
+};
+
 struct pa_capture_opts {
 	size_t sz;
-	struct pa_sampler_opts sampler;
-	const struct pd_events *events; /* of the file: one event; borrowed */
-	struct pa_images *images;	/* borrowed */
-	struct pd_writer *writer;	/* borrowed; NULL: no file */
-	struct pa_session *session;	/* borrowed; NULL: none */
-	const pid_t *pids;		/* targets, when !sampler.all */
+	const struct pa_sampler_opts *sampler;	 /* NULL: no on-CPU samples */
+	const struct pa_offsampler_opts *offcpu; /* NULL: no off-CPU samples */
+	bool all;				 /* every process */
+	bool follow;				 /* the targets' children join them */
+	uint64_t sample_id;			 /* of the records that describe processes */
+	const struct pd_events *events;		 /* of a file with all samples' layout; borrowed */
+	struct pa_images *images;		 /* borrowed */
+	struct pa_sink on, off;
+	const pid_t *pids; /* targets, when !all */
 	size_t pid_cnt;
-	uint64_t table_bytes;  /* of unwind tables at most, when sampler.tables */
+	uint64_t table_bytes;  /* of unwind tables at most, when the samplers want any */
 	bool tables_first;     /* of everything that runs, before anything is sampled */
 	const char *cache_dir; /* of packed images; NULL: none. Borrowed */
 };
 
 struct pa_capture_stats {
 	struct pa_sampler_stats sampler;
+	struct pa_offsampler_stats offcpu;
+	struct pa_waits_stats waits;
 	struct pa_unwinder_stats unwinder;
 	bool has_tables;
-	uint64_t drained_cnt; /* samples taken out of the rings */
+	uint64_t drained_cnt, off_drained_cnt; /* samples taken out of the rings */
+	uint64_t waiting_walked_cnt;	       /* when it began */
 	uint64_t sideband_lost_cnt;
 	uint64_t enrolled_cnt, maps_read_cnt, gone_cnt;
 	uint64_t pass_cnt;
@@ -47,6 +61,8 @@ int pa_capture__open(const struct pa_capture_opts *opts, struct pa_capture **out
 int pa_capture__enable(struct pa_capture *c);
 /** Stop sampling. */
 void pa_capture__disable(struct pa_capture *c);
+/** After the last pass: write the waits that go on. @return 0, -errno as of a pass */
+int pa_capture__flush(struct pa_capture *c);
 /** Drain everything once. @return 0, -errno: the writer's error, or -ENOMEM */
 int pa_capture__pass(struct pa_capture *c);
 /** How long the next pass may wait: 50 to 500 ms, by how much came in. A first sample of a

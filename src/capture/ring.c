@@ -32,8 +32,10 @@ void *pa_bytes__reserve(struct pa_bytes *b, size_t more)
 
 int pa_bytes__append(struct pa_bytes *b, const void *data, size_t bytes)
 {
-	void *to = pa_bytes__reserve(b, bytes);
+	void *to = bytes ? pa_bytes__reserve(b, bytes) : NULL;
 
+	if (!bytes)
+		return 0;
 	if (!to)
 		return -ENOMEM;
 	memcpy(to, data, bytes);

@@ -477,11 +477,11 @@ int pa_sampler__epoll_fd(const struct pa_sampler *s)
 	return s->epoll_fd;
 }
 
-void pa_sampler__stats(const struct pa_sampler *s, struct pa_sampler_stats *out)
+void pa_cpu_stats__sum(const struct pa_cpu_stats *stats, size_t cnt, struct pa_sampler_stats *out)
 {
 	*out = (struct pa_sampler_stats){0};
-	for (size_t cpu = 0; s->stats && cpu < s->slot_cnt; cpu++) {
-		const volatile struct pa_cpu_stats *st = &s->stats[cpu];
+	for (size_t cpu = 0; stats && cpu < cnt; cpu++) {
+		const volatile struct pa_cpu_stats *st = &stats[cpu];
 
 		out->fired += st->fired;
 		out->written += st->written;
@@ -498,6 +498,16 @@ void pa_sampler__stats(const struct pa_sampler *s, struct pa_sampler_stats *out)
 		out->complex += st->complex;
 		out->capped += st->capped;
 	}
+}
+
+void pa_sampler__stats(const struct pa_sampler *s, struct pa_sampler_stats *out)
+{
+	pa_cpu_stats__sum(s->stats, s->slot_cnt, out);
+}
+
+int pa_sampler__pids_fd(const struct pa_sampler *s)
+{
+	return bpf_map__fd(s->skel->maps.pids);
 }
 
 int pa_sampler__unwind_maps(const struct pa_sampler *s, struct pa_unwind_maps *out)

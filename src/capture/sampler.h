@@ -60,6 +60,11 @@ int pa_sampler__epoll_fd(const struct pa_sampler *s);
 /** Maps of the walk by tables, and whether the program says when processes map code.
  *  @return 0, -ENOENT stacks are walked by frame pointers */
 int pa_sampler__unwind_maps(const struct pa_sampler *s, struct pa_unwind_maps *out);
+/** Map of the processes that are sampled. */
+int pa_sampler__pids_fd(const struct pa_sampler *s);
+struct pa_cpu_stats;
+/** @param stats  by CPU, cnt of them; NULL: none */
+void pa_cpu_stats__sum(const struct pa_cpu_stats *stats, size_t cnt, struct pa_sampler_stats *out);
 void pa_sampler__stats(const struct pa_sampler *s, struct pa_sampler_stats *out);
 /** What failed and what to do about it; "" when nothing did. */
 const char *pa_sampler__errmsg(const struct pa_sampler *s);

@@ -95,10 +95,18 @@ static bool is_sched_switch(const struct pa_session *s, const struct pd_event *e
 	       !strcmp(name, "sched:sched_switch");
 }
 
-/* Of perf record --off-cpu, either kind. */
+const char *pa_fields__off_reason(const struct pd_event *e)
+{
+	if (e->attr.type != PERF_TYPE_SOFTWARE || strncmp(e->name, "offcpu:", 7))
+		return NULL;
+	return e->name + 7;
+}
+
+/* Of perf record --off-cpu, either kind, or our own: periods are times. */
 static bool is_sum(const struct pd_event *e)
 {
-	return e->attr.type == PERF_TYPE_SOFTWARE && is_named(e->name, "offcpu-time");
+	return e->attr.type == PERF_TYPE_SOFTWARE &&
+	       (is_named(e->name, "offcpu-time") || pa_fields__off_reason(e));
 }
 
 static bool is_packed(const struct pd_event *e)
@@ -154,6 +162,7 @@ static void work_out(struct pa_session *s, const struct pd_event *e, struct pa_e
 	use->is_known = true;
 	use->is_wanted = !s->opts.event || is_named(e->name, s->opts.event);
 	use->is_packed = is_packed(e);
+	use->reason = pa_fields__off_reason(e);
 	if (s->opts.off_cpu) {
 		/* a stream may name more events later; a file with very many has none to find */
 		if (!f->off_source && f->off_search_cnt++ < OFF_SEARCHES_MAX)
@@ -295,15 +304,33 @@ static int get_label(struct pa_session *s, const struct pa_event_use *use, size_
 	return 1;
 }
 
+static int get_reason(struct pa_session *s, const struct pa_event_use *use, struct pa_label *out)
+{
+	struct pa_strings *strings = &s->fields.strings;
+	uint32_t str = pa_strings__intern(strings, use->reason, strlen(use->reason));
+
+	if (str == PA_NONE)
+		return -ENOMEM;
+	*out = (struct pa_label){.key = "reason", .str = strings->strs[str]};
+	return 1;
+}
+
 static int get_labels(struct pa_session *s, const struct pa_event_use *use,
 		      const struct pd_sample *sample, uint32_t *out)
 {
-	struct pa_label labels[PA_LABELS_MAX];
+	struct pa_label labels[PA_LABELS_MAX + 1];
 	size_t cnt = 0;
+	int rc;
 
-	for (size_t i = 0; i < PA_LABELS_MAX && s->opts.label_fields[i]; i++) {
-		int rc = get_label(s, use, i, sample, &labels[cnt]);
-
+	for (size_t i = 0; i < PA_LABELS_MAX && s->opts.label_fields && s->opts.label_fields[i];
+	     i++) {
+		rc = get_label(s, use, i, sample, &labels[cnt]);
+		if (rc < 0)
+			return rc;
+		cnt += rc;
+	}
+	if (use->reason) {
+		rc = get_reason(s, use, &labels[cnt]);
 		if (rc < 0)
 			return rc;
 		cnt += rc;
@@ -411,7 +438,7 @@ int pa_fields__of_sample(struct pa_session *s, struct pd_sample *sample, struct 
 		rc = take_weight(s, use, sample);
 	if (sample->id.time >= SUM_TIME_MIN)
 		sample->id.time = 0;
-	if (!rc && s->opts.label_fields)
+	if (!rc && (s->opts.label_fields || use->reason))
 		rc = get_labels(s, use, sample, &out->label);
 	return rc;
 }

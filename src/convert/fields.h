@@ -19,7 +19,7 @@ enum pa_off_source {
 	PA_OFF_NONE,
 	PA_OFF_SCHED_SWITCH,   /* tracepoint, or another event of that name */
 	PA_OFF_CONTEXT_SWITCH, /* software event, each one sampled */
-	PA_OFF_PERF,	       /* perf record --off-cpu: times, summed up by a BPF program */
+	PA_OFF_PERF,	       /* perf record --off-cpu: times, summed up by a BPF program; ours */
 };
 
 /** How samples of one event are used. */
@@ -27,7 +27,8 @@ struct pa_event_use {
 	bool is_known; /* the rest is filled in */
 	bool is_plain; /* samples count as they are: the usual case */
 	bool is_wanted;
-	bool is_packed; /* RAW of "offcpu-time": ids, time and call chain */
+	bool is_packed;	    /* RAW of "offcpu-time": ids, time and call chain */
+	const char *reason; /* of "offcpu:REASON", borrowed from the event; else NULL */
 	enum pa_off_source off;
 	const struct tep_format_field *weight, *prev_pid, *next_pid, *prev_state;
 	const struct tep_format_field *labels[PA_LABELS_MAX];
@@ -62,6 +63,10 @@ struct pa_sample_use {
 	bool is_off;	/* off_tid leaves the CPU here: the weight is known later */
 	uint32_t off_tid;
 };
+
+/** Why threads waited, of an event that perf-agent --offcpu makes: its name is "offcpu:REASON" and
+ *  its periods are nanoseconds. @return NULL: another event */
+const char *pa_fields__off_reason(const struct pd_event *e);
 
 void pa_fields__init(struct pa_session *s);
 void pa_fields__free(struct pa_session *s);

@@ -10,6 +10,8 @@
 
 #include "convert/pprof_types.h"
 
+#define OFFCPU "offcpu"
+
 static bool is_clock(const struct perf_event_attr *attr)
 {
 	return attr->type == PERF_TYPE_SOFTWARE && (attr->config == PERF_COUNT_SW_CPU_CLOCK ||
@@ -41,12 +43,13 @@ static int add_session(struct pa_pprof_types *t, const struct pa_session *s,
 			weights[stack.event].is_used = true;
 	}
 	for (size_t i = 0; i < event_cnt; i++) {
-		const char *name = pd_events__get(s->opts.events, i)->name;
+		const struct pd_event *event = pd_events__get(s->opts.events, i);
+		const char *name = pa_fields__off_reason(event) ? OFFCPU : event->name;
 
 		if (!weights[i].is_used)
 			continue;
 		if (pa_session__is_weighted(s))
-			name = s->opts.off_cpu ? "offcpu" : s->opts.weight_field;
+			name = s->opts.off_cpu ? OFFCPU : s->opts.weight_field;
 		weights[i].column = get_column(t, name);
 		if (weights[i].column == PA_NONE)
 			return -E2BIG;
@@ -82,13 +85,18 @@ static void name_one(struct pa_pprof_types *t, const struct pa_session *const *s
 	t->type_cnt = 2;
 	if (pa_session__is_weighted(sessions[0])) {
 		t->types[1].type =
-			sessions[0]->opts.off_cpu ? "offcpu" : sessions[0]->opts.weight_field;
+			sessions[0]->opts.off_cpu ? OFFCPU : sessions[0]->opts.weight_field;
 		t->types[1].unit = sessions[0]->opts.off_cpu ? "nanoseconds" : "count";
 		t->period = 1;
 		return;
 	}
 	if (!attr)
 		return;
+	if (!strcmp(t->events[0], OFFCPU)) {
+		t->types[1].type = OFFCPU;
+		t->period = 1;
+		return;
+	}
 	t->period = period_of(attr);
 	if (!is_clock(attr) && !attr->freq)
 		t->types[1] = (struct pprof_value_type){t->events[0], "count"};
@@ -112,7 +120,7 @@ static int name_several(struct pa_pprof_types *t, const struct pa_session *const
 	if (!p)
 		return -ENOMEM;
 	for (size_t i = 0; i < t->column_cnt; i++) {
-		bool is_time = is_clock(attr_of(t, sessions, i));
+		bool is_time = is_clock(attr_of(t, sessions, i)) || !strcmp(t->events[i], OFFCPU);
 
 		t->types[2 * i] = (struct pprof_value_type){p, "count"};
 		p = stpcpy(stpcpy(p, t->events[i]), suffix) + 1;

@@ -224,7 +224,7 @@ int pa_session__resolve(struct pa_session *s)
 		err = pa_offcpu__finish(s);
 	if (s->opts.off_cpu)
 		pa_offcpu__drop_stacks(s);
-	if (s->opts.one_event)
+	if (s->opts.one_event && !s->opts.off_cpu)
 		keep_one_event(s);
 	if (!err && !s->functions.on)
 		err = resolve_all(s);

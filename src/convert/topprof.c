@@ -478,7 +478,7 @@ static struct sample *get_sample(struct builder *b, const struct sample *want)
 
 static int write_sample(struct builder *b, const struct sample *sample)
 {
-	struct pprof_label labels[3 + PA_LABELS_MAX];
+	struct pprof_label labels[3 + PA_LABELS_MAX + 1];
 	size_t label_cnt = 0;
 	int err = 0;
 

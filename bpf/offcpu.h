@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * offcpu.h - what the off-CPU sampler and user space share. Compiled by both compilers.
+ *
+ * A wait is from a thread's switch out to its switch in. Each has a chance to be recorded, a
+ * number of 65536ths that is fixed before it is drawn; the sample's period is its time divided by
+ * the chance, so that sums of periods are right on average.
+ */
+#ifndef PA_BPF_OFFCPU_H
+#define PA_BPF_OFFCPU_H
+
+#include <linux/types.h>
+
+#include "cpu.h"
+
+/** Why a thread is off its CPU. Each is an event of the file. */
+enum pa_off_reason {
+	PA_OFF_BLOCKED = 0,   /* sleeps, waits for a lock, is stopped */
+	PA_OFF_IO = 1,	      /* uninterruptible */
+	PA_OFF_PREEMPTED = 2, /* could have run on */
+	PA_OFF_REASON_CNT = 3,
+};
+
+#define PA_OFF_SURE 65536    /* the chance of what is always recorded */
+#define PA_OFF_WINDOWS_HZ 16 /* how often chances are worked out */
+#define PA_OFF_SLOTS_MAX (1 << 17)
+#define PA_OFF_SECOND(tid) ((tid)*0x9e3779b1U >> 8) /* its other slot */
+
+/* Ring entry: struct pa_miss_record of a wait that goes on. Its sample comes later, with the
+ * kernel's part of the chain and PA_OFF_AWAITS in res. */
+#define PA_RING_TYPE_WAIT 0x10003
+#define PA_OFF_AWAITS 0x80000000U /* the rest of res: the chance */
+
+/* Time of the waits that had begun before the capture. */
+#define PA_OFF_BEFORE 1
+/* Of the stacks of threads that wait then: a record must fit the iterator's buffer of 32 KB. */
+#define PA_OFF_STACK_PAGES 6
+
+/** A thread, in one of two slots by its number. A slot is free when out_ns is 0. */
+struct pa_off_thread {
+	__u32 tid;
+	__u32 guess_us; /* how long its next wait will be: by those before */
+	__u64 out_ns;	/* since when it is off its CPU; 0: it is not, or of no interest */
+};
+#define PA_OFF_KEPT (1ULL << 63) /* in out_ns: its stack is in waits */
+_Static_assert(sizeof(struct pa_off_thread) == 16, "slot layout");
+
+/** Of one CPU. */
+struct pa_off_cpu {
+	__u64 begun;	/* waits */
+	__u64 chosen;	/* of these, to be recorded */
+	__u64 ended;	/* not shorter than the least that counts */
+	__u64 ended_ns; /* their time, recorded or not */
+	__u64 no_room;	/* chosen, but too many threads wait */
+	__u64 no_slot;	/* not even looked at: other threads have its slots */
+	/* the current window */
+	__u64 window; /* its number */
+	__u32 begun_cnt, chosen_cnt;
+	__u64 surely_us; /* waits that may be longer than this are always recorded */
+	__u32 evenly;	 /* the chance that each has at least */
+	__u32 last_tgid; /* that was of interest here: it passes the filter */
+	__u32 skip;	 /* of the kernel's chain: frames of tracing itself */
+	__u32 no_skip;	 /* their number can't be found out */
+	__u64 pad[5];
+};
+_Static_assert(sizeof(struct pa_off_cpu) == 128, "two cache lines");
+
+#endif

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * agent_offcpu.c - off-CPU samples as part of a capture: what their options ask for, the events
+ * that describe them, and what is said of them at the end.
+ */
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "agent_internal.h"
+
+#define ALL_REASONS (PA_OFFCPU_BLOCKED | PA_OFFCPU_IO | PA_OFFCPU_PREEMPTED)
+_Static_assert(PA_OFFCPU_BLOCKED == 1 << PA_OFF_BLOCKED && PA_OFFCPU_IO == 1 << PA_OFF_IO &&
+		       PA_OFFCPU_PREEMPTED == 1 << PA_OFF_PREEMPTED,
+	       "one set of reasons");
+
+static const char *const event_names[PA_OFF_REASON_CNT] = {
+	[PA_OFF_BLOCKED] = "offcpu:blocked",
+	[PA_OFF_IO] = "offcpu:io",
+	[PA_OFF_PREEMPTED] = "offcpu:preempted",
+};
+
+int pa_agent_check_offcpu(struct pa_agent *a)
+{
+	const struct pa_agent_opts *o = &a->opts;
+
+	if (!pa_agent_offcpus(a))
+		return 0;
+	if (o->offcpu_reasons & ~(unsigned)ALL_REASONS)
+		return pa_agent_fail(a, -EINVAL, "--offcpu-reasons: no such reason");
+	if (!(o->offcpu_probability >= 0 && o->offcpu_probability <= 1))
+		return pa_agent_fail(a, -EINVAL,
+				     "--offcpu-probability must be more than 0, "
+				     "and at most 1");
+	if (o->cpus)
+		return pa_agent_fail(a, -EINVAL,
+				     "--cpu and --offcpu are mutually exclusive: a thread that "
+				     "waits has no CPU");
+	return 0;
+}
+
+/* One event per reason, all laid out alike: ids tell them apart. Records that describe processes
+ * have the id of on-CPU samples. */
+int pa_agent_describe_offcpu(struct pa_agent *a)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_CONTEXT_SWITCHES,
+		.sample_period = 1,
+		.exclude_guest = 1,
+	};
+	int err;
+
+	if (!pa_agent_offcpus(a))
+		return 0;
+	pa_agent_set_layout(&attr);
+	err = pd_events__new(&a->off.events);
+	for (__u64 i = 0; i < PA_OFF_REASON_CNT && err >= 0; i++) {
+		__u64 ids[] = {PA_OFF_ID + i, PA_SAMPLE_ID};
+
+		err = pd_events__add(a->off.events, &attr, ids, i ? 1 : 2, event_names[i]);
+	}
+	if (err < 0)
+		return pa_agent_fail(a, err, "events: failed to set up: %s", strerror(-err));
+	pa_agent_log(a, PA_LOG_INFO, "Off-CPU profiler enabled (%s)", a->target);
+	return 0;
+}
+
+void pa_agent_fill_offcpu(const struct pa_agent *a, struct pa_offsampler_opts *out)
+{
+	const struct pa_agent_opts *o = &a->opts;
+
+	for (uint64_t i = 0; i < PA_OFF_REASON_CNT; i++)
+		out->reason_ids[i] = PA_OFF_ID + i;
+	out->reasons = o->offcpu_reasons ? o->offcpu_reasons : PA_OFFCPU_BLOCKED | PA_OFFCPU_IO;
+	out->min_ns = o->offcpu_min_ns;
+	out->probability = o->offcpu_probability;
+	out->rate_hz = o->offcpu_rate_hz;
+}
+
+void pa_agent_take_offcpu(struct pa_agent *a, const struct pa_capture_stats *st)
+{
+	struct pa_session_stats session;
+
+	pa_session__stats(a->off.session, &session);
+	a->off.fired_cnt = st->offcpu.walks.fired + st->offcpu.flushed;
+	a->off.lost_cnt = st->offcpu.walks.lost;
+	a->off.written_cnt = st->off_drained_cnt;
+	a->result.offcpu = (struct pa_agent_offcpu){
+		.wait_cnt = st->offcpu.ended,
+		.wait_ns = st->offcpu.ended_ns,
+		.sample_cnt = st->waits.sample_cnt,
+		.estimate_ns = st->waits.period_sum_ns,
+		.error_ns = (uint64_t)sqrt(st->waits.variance_ns2),
+		.lost_cnt = st->offcpu.walks.lost,
+		.left_out_cnt = st->offcpu.no_room + st->offcpu.no_slot,
+		.waiting_cnt = st->offcpu.waiting,
+		.no_user_cnt = st->offcpu.waiting_no_user,
+		.stack_cnt = session.stack_cnt,
+	};
+	if (st->offcpu.walks.lost)
+		pa_agent_log(
+			a, PA_LOG_WARN,
+			"%llu of %llu off-CPU samples were lost: use a larger --ring-size or a "
+			"lower --offcpu-rate",
+			(unsigned long long)st->offcpu.walks.lost,
+			(unsigned long long)a->off.fired_cnt);
+	if (a->result.offcpu.left_out_cnt)
+		pa_agent_log(a, PA_LOG_WARN,
+			     "%llu waits are left out: too many threads waited at once",
+			     (unsigned long long)a->result.offcpu.left_out_cnt);
+	if (!st->waits.sample_cnt)
+		pa_agent_log(a, PA_LOG_WARN, "no thread of the target waited meanwhile");
+}

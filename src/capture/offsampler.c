@@ -1,0 +1,692 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * offsampler.c - load the off-CPU program, keep a ring for each CPU that is online, and account the
+ * waits that the capture's begin and end cut.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "capture/offsampler.h"
+#include "capture/procfs.h"
+#include "offcpu.skel.h"
+
+#define INIT_PIDNS_INO 0xEFFFFFFCU /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
+#define RING_BYTES (512 << 10)
+#define WAITS_MIN 2048 /* 2 KB each */
+#define WAITS_MAX 16384
+#define PROCS_OF_TARGETS 4096
+#define BATCH_BYTES (1 << 20)
+
+struct pa_offsampler {
+	struct pa_offsampler_opts opts;
+	struct offcpu_bpf *skel;
+	struct bpf_link *links[8];
+	size_t link_cnt;
+	bool has_tables, has_mmap_hook, has_iter, has_user_iter;
+	struct pa_ring **rings; /* by CPU number, made when it is first seen */
+	size_t slot_cnt;
+	struct pa_cpu_stats *stats; /* by CPU number; these three are the program's maps */
+	struct pa_off_cpu *cpus;
+	struct pa_off_thread *threads;
+	size_t thread_cnt;
+	size_t ring_bytes;
+	struct bpf_link *iter_link;
+	int iter_fd, epoll_fd;
+	struct pa_bytes rest; /* of the iterator: the begin of a record */
+	uint64_t waiting_cnt, waiting_no_user_cnt;
+	uint64_t ended_cnt, ended_ns, flushed_cnt; /* at the end */
+	char errmsg[512];
+};
+
+__attribute__((format(printf, 3, 4))) static int fail(struct pa_offsampler *o, int err,
+						      const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(o->errmsg, sizeof(o->errmsg), fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+static int silent_print(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	if (level == LIBBPF_WARN && getenv("PERFAGENT_DEBUG"))
+		vfprintf(stderr, fmt, ap);
+	return 0;
+}
+
+/* ---- open ------------------------------------------------------------------------------- */
+
+/* Twice the threads that there are, as /proc/loadavg has them: "0.1 0.2 0.3 1/543 9876". */
+static uint32_t wait_slots(void)
+{
+	unsigned long threads = 0;
+	char buf[128];
+	const char *slash;
+
+	if (pa_procfs__read("/proc/loadavg", buf, sizeof(buf)) > 0) {
+		slash = strchr(buf, '/');
+		threads = slash ? 2 * strtoul(slash + 1, NULL, 10) : 0;
+	}
+	return threads < WAITS_MIN ? WAITS_MIN : threads > WAITS_MAX ? WAITS_MAX : threads;
+}
+
+static uint32_t thread_slots(void)
+{
+	unsigned long pids = PA_OFF_SLOTS_MAX;
+	uint32_t slots = 1024;
+	char buf[32];
+
+	if (pa_procfs__read("/proc/sys/kernel/pid_max", buf, sizeof(buf)) > 0)
+		pids = strtoul(buf, NULL, 10);
+	while (slots < pids && slots < PA_OFF_SLOTS_MAX)
+		slots *= 2;
+	return slots;
+}
+
+/* The section of the scheduler's own functions, with which kernel stacks begin. */
+static bool find_scheduler(uint64_t *start, uint64_t *end)
+{
+	FILE *f = fopen("/proc/kallsyms", "re");
+	char *line = NULL;
+	size_t cap = 0;
+
+	*start = *end = 0;
+	while (f && !*end && getline(&line, &cap, f) > 0) {
+		char *name = strchr(line, ' ');
+
+		if (!name || strlen(name) < 4)
+			continue;
+		name += 3;
+		if (!strncmp(name, "__sched_text_start\n", 19))
+			*start = strtoull(line, NULL, 16);
+		else if (!strncmp(name, "__sched_text_end\n", 17))
+			*end = strtoull(line, NULL, 16);
+	}
+	free(line);
+	if (f)
+		fclose(f);
+	return *start && *end > *start;
+}
+
+static void configure_chances(struct offcpu_bpf *skel, const struct pa_offsampler_opts *opts)
+{
+	double chance = round(opts->probability * PA_OFF_SURE);
+
+	if (opts->probability > 0)
+		skel->rodata->fixed_chance = chance < 1		    ? 1
+					     : chance > PA_OFF_SURE ? PA_OFF_SURE
+								    : (uint32_t)chance;
+	skel->rodata->window_max =
+		(uint32_t)((opts->rate_hz + PA_OFF_WINDOWS_HZ - 1) / PA_OFF_WINDOWS_HZ);
+	skel->rodata->min_ns = opts->min_ns;
+	skel->rodata->left_out = ~opts->reasons;
+	for (int i = 0; i < PA_OFF_REASON_CNT; i++)
+		skel->rodata->reason_ids[i] = opts->reason_ids[i];
+}
+
+static void configure_tables(struct pa_offsampler *o)
+{
+	bool own = o->has_tables && !o->opts.sampler;
+	struct offcpu_bpf *skel = o->skel;
+
+	bpf_program__set_autoload(skel->progs.unwind_fork, own);
+	bpf_program__set_autoload(skel->progs.unwind_exec, own);
+	bpf_program__set_autoload(skel->progs.unwind_mmap, own && o->has_mmap_hook);
+	bpf_program__set_autoload(skel->progs.unwind_protect, own && o->has_mmap_hook);
+	if (o->has_tables) {
+		skel->rodata->unwind_mode = PA_UNWIND_TABLES;
+		bpf_map__set_max_entries(skel->maps.misses, (uint32_t)o->slot_cnt);
+	}
+	if (own && !o->opts.all)
+		bpf_map__set_max_entries(skel->maps.procs, PROCS_OF_TARGETS);
+	if (o->has_tables)
+		return;
+	bpf_map__set_max_entries(skel->maps.blocks, 1);
+	bpf_map__set_max_entries(skel->maps.procs, 1);
+	bpf_map__set_max_entries(skel->maps.rules, 1);
+	bpf_map__set_max_entries(skel->maps.unwind_seq, 1);
+}
+
+static void configure(struct pa_offsampler *o, bool is_new)
+{
+	const struct pa_offsampler_opts *opts = &o->opts;
+	struct offcpu_bpf *skel = o->skel;
+	uint64_t start, end;
+	struct stat ns;
+
+	configure_chances(skel, opts);
+	skel->rodata->filter_pids = !opts->all;
+	skel->rodata->want_kernel = opts->kernel_stacks;
+	skel->rodata->wake_bytes = (uint32_t)o->ring_bytes / 4;
+	skel->rodata->has_prev_state = is_new;
+	skel->rodata->slot_mask = (uint32_t)o->thread_cnt - 1;
+	if (opts->kernel_stacks && find_scheduler(&start, &end)) {
+		skel->rodata->knows_sched = true;
+		skel->rodata->sched_start = start;
+		skel->rodata->sched_end = end;
+	}
+	if (sysconf(_SC_PAGESIZE) > 16384) /* THREAD_SIZE is at least a page */
+		skel->rodata->kernel_stack_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+	if (!stat("/proc/self/ns/pid", &ns) && ns.st_ino != INIT_PIDNS_INO) {
+		skel->rodata->use_pidns = true;
+		skel->rodata->pidns_dev = ns.st_dev;
+		skel->rodata->pidns_ino = ns.st_ino;
+	}
+	bpf_program__set_autoload(skel->progs.follow_fork, opts->follow && !opts->sampler);
+	bpf_program__set_autoload(skel->progs.follow_exit, opts->follow && !opts->sampler);
+	bpf_program__set_autoload(skel->progs.off_waiting, o->has_user_iter);
+	bpf_program__set_autoload(skel->progs.off_waiting_old, o->has_iter && !o->has_user_iter);
+	bpf_map__set_max_entries(skel->maps.rings, (uint32_t)o->slot_cnt);
+	bpf_map__set_max_entries(skel->maps.scratch, (uint32_t)o->slot_cnt);
+	bpf_map__set_max_entries(skel->maps.stats, (uint32_t)o->slot_cnt);
+	bpf_map__set_max_entries(skel->maps.cpus, (uint32_t)o->slot_cnt);
+	bpf_map__set_max_entries(skel->maps.threads, (uint32_t)o->thread_cnt);
+	bpf_map__set_max_entries(skel->maps.waits, wait_slots());
+	configure_tables(o);
+}
+
+/* What the on-CPU sampler has: tables are published once. */
+static int share_maps(struct pa_offsampler *o)
+{
+	struct pa_unwind_maps maps;
+	int err;
+
+	if (!o->opts.sampler)
+		return 0;
+	err = bpf_map__reuse_fd(o->skel->maps.pids, pa_sampler__pids_fd(o->opts.sampler));
+	if (err || pa_sampler__unwind_maps(o->opts.sampler, &maps))
+		return err;
+	err = bpf_map__reuse_fd(o->skel->maps.blocks, maps.blocks_fd);
+	if (!err)
+		err = bpf_map__reuse_fd(o->skel->maps.procs, maps.procs_fd);
+	if (!err)
+		err = bpf_map__reuse_fd(o->skel->maps.rules, maps.rules_fd);
+	return err ? err : bpf_map__reuse_fd(o->skel->maps.unwind_seq, maps.seq_fd);
+}
+
+static int attach(struct pa_offsampler *o, struct bpf_program *prog)
+{
+	struct bpf_link *link;
+
+	if (bpf_program__fd(prog) < 0) /* not loaded */
+		return 0;
+	link = bpf_program__attach(prog);
+	if (!link)
+		return -errno;
+	o->links[o->link_cnt++] = link;
+	return 0;
+}
+
+static int attach_hooks(struct pa_offsampler *o)
+{
+	struct bpf_program *progs[] = {
+		o->skel->progs.follow_fork, o->skel->progs.follow_exit,
+		o->skel->progs.unwind_fork, o->skel->progs.unwind_exec,
+		o->skel->progs.unwind_mmap, o->skel->progs.unwind_protect,
+	};
+	int err = 0;
+
+	for (size_t i = 0; i < sizeof(progs) / sizeof(progs[0]) && !err; i++)
+		err = attach(o, progs[i]);
+	return err;
+}
+
+static void unload(struct pa_offsampler *o)
+{
+	while (o->link_cnt)
+		bpf_link__destroy(o->links[--o->link_cnt]);
+	offcpu_bpf__destroy(o->skel);
+	o->skel = NULL;
+}
+
+static int load_one(struct pa_offsampler *o, bool is_new)
+{
+	struct pa_ring *model = NULL;
+	int err;
+
+	o->skel = offcpu_bpf__open();
+	if (!o->skel)
+		return -errno;
+	configure(o, is_new);
+	err = share_maps(o);
+	/* the map of rings wants one as its model: kernels before 5.10 compare sizes too */
+	if (!err)
+		err = pa_ring__new(o->ring_bytes, &model);
+	if (!err)
+		err = bpf_map__set_inner_map_fd(o->skel->maps.rings, pa_ring__fd(model));
+	if (!err)
+		err = offcpu_bpf__load(o->skel);
+	if (!err)
+		err = attach_hooks(o);
+	pa_ring__free(model);
+	if (err)
+		unload(o);
+	return err;
+}
+
+/* As new as it gets: then what older kernels, and those that forbid some of it, don't have. */
+static int load_best(struct pa_offsampler *o)
+{
+	bool wants_tables = o->opts.tables, is_new = true;
+	int err;
+
+	if (o->opts.sampler) {
+		struct pa_unwind_maps maps;
+
+		wants_tables = !pa_sampler__unwind_maps(o->opts.sampler, &maps);
+	}
+	o->has_tables = o->has_mmap_hook = wants_tables;
+	o->has_iter = o->has_user_iter = true;
+	err = load_one(o, is_new);
+	if (err && o->has_mmap_hook && !o->opts.sampler) {
+		o->has_mmap_hook = false;
+		err = load_one(o, is_new);
+	}
+	if (err) {
+		o->has_user_iter = is_new = false;
+		err = load_one(o, is_new);
+	}
+	if (err) {
+		o->has_iter = false;
+		err = load_one(o, is_new);
+	}
+	if (err && o->has_tables && o->opts.tables_optional && !o->opts.sampler) {
+		o->has_tables = false;
+		err = load_one(o, is_new);
+	}
+	return err;
+}
+
+static int map_array(struct pa_offsampler *o, struct bpf_map *map, size_t bytes, int prot,
+		     void **out)
+{
+	*out = mmap(NULL, (bytes + 4095) / 4096 * 4096, prot, MAP_SHARED, bpf_map__fd(map), 0);
+	if (*out == MAP_FAILED) {
+		*out = NULL;
+		return fail(o, -errno, "BPF counters: failed to map: %s", strerror(errno));
+	}
+	return 0;
+}
+
+static int load(struct pa_offsampler *o)
+{
+	int err;
+
+	if (access("/sys/kernel/btf/vmlinux", R_OK))
+		return fail(o, -ENOENT,
+			    "/sys/kernel/btf/vmlinux: failed to read: %s: this kernel has no BTF, "
+			    "which --offcpu needs (CONFIG_DEBUG_INFO_BTF=y)",
+			    strerror(errno));
+	libbpf_set_print(silent_print);
+	err = load_best(o);
+	if (err == -EPERM)
+		return fail(o, err,
+			    "BPF program: failed to load: %s: run as root or give the binary "
+			    "cap_bpf and cap_perfmon (before Linux 5.11 also raise ulimit -l)",
+			    strerror(-err));
+	if (err)
+		return fail(o, err,
+			    "BPF program: failed to load: %s: Linux 5.8 or later is needed; "
+			    "PERFAGENT_DEBUG=1 shows the verifier's log",
+			    strerror(-err));
+	err = map_array(o, o->skel->maps.stats, o->slot_cnt * sizeof(*o->stats), PROT_READ,
+			(void **)&o->stats);
+	if (!err)
+		err = map_array(o, o->skel->maps.cpus, o->slot_cnt * sizeof(*o->cpus), PROT_READ,
+				(void **)&o->cpus);
+	if (!err)
+		err = map_array(o, o->skel->maps.threads, o->thread_cnt * sizeof(*o->threads),
+				PROT_READ | PROT_WRITE, (void **)&o->threads);
+	return err;
+}
+
+static int make_ring(struct pa_offsampler *o, int cpu)
+{
+	/* edge-triggered: a ring with anything in it polls as readable, woken for or not */
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
+	uint32_t key = (uint32_t)cpu, fd;
+	int err;
+
+	if ((size_t)cpu >= o->slot_cnt || o->rings[cpu])
+		return 0;
+	err = pa_ring__new(o->ring_bytes, &o->rings[cpu]);
+	if (err)
+		return fail(o, err, "ring buffer of %zu bytes for CPU %d: failed to create: %s",
+			    o->ring_bytes, cpu, strerror(-err));
+	fd = (uint32_t)pa_ring__fd(o->rings[cpu]);
+	if (bpf_map_update_elem(bpf_map__fd(o->skel->maps.rings), &key, &fd, BPF_ANY) ||
+	    epoll_ctl(o->epoll_fd, EPOLL_CTL_ADD, (int)fd, &ev))
+		return fail(o, -errno, "ring buffer for CPU %d: failed to set up: %s", cpu,
+			    strerror(errno));
+	return 0;
+}
+
+int pa_offsampler__update_cpus(struct pa_offsampler *o)
+{
+	struct pa_cpus online;
+	int err = pa_cpus__online(&online);
+
+	if (err)
+		return fail(o, err, "/sys/devices/system/cpu/online: failed to read: %s",
+			    strerror(-err));
+	for (size_t i = 0; i < online.cnt && !err; i++)
+		err = make_ring(o, online.ids[i]);
+	pa_cpus__free(&online);
+	return err;
+}
+
+int pa_offsampler__open(const struct pa_offsampler_opts *opts, struct pa_offsampler **out)
+{
+	struct pa_offsampler *o = calloc(1, sizeof(*o));
+	struct pa_cpus possible = {0};
+	int err;
+
+	*out = o;
+	if (!o)
+		return -ENOMEM;
+	o->opts = *opts;
+	o->iter_fd = -1;
+	o->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (o->epoll_fd < 0)
+		return fail(o, -errno, "epoll: failed to create: %s", strerror(errno));
+	err = pa_cpus__possible(&possible);
+	if (err)
+		return fail(o, err, "/sys/devices/system/cpu/possible: failed to read: %s",
+			    strerror(-err));
+	o->slot_cnt = (size_t)possible.ids[possible.cnt - 1] + 1;
+	pa_cpus__free(&possible);
+	o->ring_bytes = opts->ring_bytes ? opts->ring_bytes : RING_BYTES;
+	o->thread_cnt = thread_slots();
+	o->rings = calloc(o->slot_cnt, sizeof(struct pa_ring *));
+	if (!o->rings)
+		return fail(o, -ENOMEM, "out of memory");
+	err = load(o);
+	return err ? err : pa_offsampler__update_cpus(o);
+}
+
+int pa_offsampler__enable(struct pa_offsampler *o)
+{
+	int err = attach(o, o->skel->progs.off_switch);
+
+	return err ? fail(o, err, "sched_switch: failed to attach: %s", strerror(-err)) : 0;
+}
+
+/* ---- waits that the begin cuts ------------------------------------------------------------ */
+
+static int open_iter(struct pa_offsampler *o)
+{
+	struct bpf_program *prog =
+		o->has_user_iter ? o->skel->progs.off_waiting : o->skel->progs.off_waiting_old;
+
+	o->iter_link = bpf_program__attach_iter(prog, NULL);
+	if (!o->iter_link)
+		return -errno;
+	o->iter_fd = bpf_iter_create(bpf_link__fd(o->iter_link));
+	return o->iter_fd < 0 ? -errno : 0;
+}
+
+/* Bytes of the whole records at the begin. A record is never empty. */
+static size_t whole_records(const struct pa_bytes *b)
+{
+	const size_t head = offsetof(struct pa_miss_record, ip);
+	size_t offset = 0;
+
+	while (offset + head <= b->len) {
+		const struct pa_miss_record *rec = (const void *)(b->data + offset);
+
+		if (rec->size < head || rec->size > b->len - offset)
+			break;
+		offset += rec->size;
+	}
+	return offset;
+}
+
+int pa_offsampler__read_waiting(struct pa_offsampler *o, struct pa_bytes *out)
+{
+	ssize_t n = 1;
+	size_t whole;
+	int err;
+
+	out->len = 0;
+	if (!o->has_iter)
+		return 0;
+	err = o->iter_fd < 0 ? open_iter(o) : 0;
+	if (!err)
+		err = pa_bytes__append(out, o->rest.data, o->rest.len);
+	if (err)
+		return err;
+	o->rest.len = 0;
+	while (n > 0 && out->len < BATCH_BYTES) {
+		if (!pa_bytes__reserve(out, 1 << 16))
+			return -ENOMEM;
+		n = read(o->iter_fd, out->data + out->len, 1 << 16);
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return -errno;
+		if (n < 0)
+			n = 1;
+		else
+			out->len += (size_t)n;
+	}
+	whole = whole_records(out);
+	err = pa_bytes__append(&o->rest, out->data + whole, out->len - whole);
+	out->len = whole;
+	return err ? err : whole > 0;
+}
+
+/* Its slot, or a free one that becomes its. A thread that has one already has come back since. */
+static struct pa_off_thread *slot_of_waiting(struct pa_offsampler *o, uint32_t tid)
+{
+	struct pa_off_thread *a = &o->threads[tid & (o->thread_cnt - 1)];
+	struct pa_off_thread *b = &o->threads[PA_OFF_SECOND(tid) & (o->thread_cnt - 1)];
+
+	if (a->tid == tid || b->tid == tid)
+		return NULL;
+	return !a->out_ns ? a : !b->out_ns ? b : NULL;
+}
+
+void pa_offsampler__keep_waiting(struct pa_offsampler *o, uint32_t tid,
+				 struct pa_sample_record *rec)
+{
+	struct pa_off_thread *slot = slot_of_waiting(o, tid);
+	int fd = bpf_map__fd(o->skel->maps.waits);
+
+	rec->time = PA_OFF_BEFORE;
+	rec->res = 0;
+	rec->period = PA_OFF_SURE;
+	if (!slot || bpf_map_update_elem(fd, &tid, rec, BPF_NOEXIST))
+		return;
+	o->waiting_cnt++;
+	o->waiting_no_user_cnt += !rec->nr || rec->ips[rec->nr - 1] >= (uint64_t)-4096;
+	slot->tid = tid;
+	slot->guess_us = UINT32_MAX;
+	__atomic_store_n(&slot->out_ns, PA_OFF_BEFORE | PA_OFF_KEPT, __ATOMIC_RELEASE);
+}
+
+void pa_offsampler__begin(struct pa_offsampler *o, uint64_t now_ns)
+{
+	if (o->iter_fd >= 0)
+		close(o->iter_fd);
+	o->iter_fd = -1;
+	bpf_link__destroy(o->iter_link);
+	o->iter_link = NULL;
+	__atomic_store_n(&o->skel->bss->begin_ns, now_ns, __ATOMIC_SEQ_CST);
+}
+
+/* ---- while it runs -------------------------------------------------------------------------- */
+
+int pa_offsampler__add_pid(struct pa_offsampler *o, pid_t pid)
+{
+	uint32_t key = (uint32_t)pid;
+	uint8_t one = 1;
+
+	return bpf_map_update_elem(bpf_map__fd(o->skel->maps.pids), &key, &one, BPF_ANY) ? -errno
+											 : 0;
+}
+
+void pa_offsampler__forget_pid(struct pa_offsampler *o, pid_t pid)
+{
+	uint32_t bit = (uint32_t)pid % PA_SEEN_BITS;
+
+	o->skel->bss->seen[bit / 64] &= ~(1ULL << (bit % 64));
+}
+
+int64_t pa_offsampler__drain(struct pa_offsampler *o, struct pa_bytes *out)
+{
+	struct epoll_event edges[16];
+	int64_t total = 0, n;
+
+	while (epoll_wait(o->epoll_fd, edges, 16, 0) == 16)
+		; /* take the wake-ups that this drain answers */
+	for (size_t cpu = 0; cpu < o->slot_cnt; cpu++) {
+		if (!o->rings[cpu])
+			continue;
+		n = pa_ring__drain(o->rings[cpu], out);
+		if (n < 0)
+			return n;
+		total += n;
+	}
+	return total;
+}
+
+int pa_offsampler__epoll_fd(const struct pa_offsampler *o)
+{
+	return o->epoll_fd;
+}
+
+int pa_offsampler__unwind_maps(const struct pa_offsampler *o, struct pa_unwind_maps *out)
+{
+	if (!o->has_tables)
+		return -ENOENT;
+	*out = (struct pa_unwind_maps){
+		.blocks_fd = bpf_map__fd(o->skel->maps.blocks),
+		.procs_fd = bpf_map__fd(o->skel->maps.procs),
+		.rules_fd = bpf_map__fd(o->skel->maps.rules),
+		.seq_fd = bpf_map__fd(o->skel->maps.unwind_seq),
+		.has_mmap_hook = o->has_mmap_hook,
+	};
+	return 0;
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+void pa_offsampler__end(struct pa_offsampler *o, uint64_t now_ns)
+{
+	__atomic_store_n(&o->skel->bss->end_ns, now_ns, __ATOMIC_SEQ_CST);
+	usleep(1000); /* programs that began before run to their end */
+	while (o->link_cnt)
+		bpf_link__destroy(o->links[--o->link_cnt]);
+}
+
+static int flush_one(struct pa_offsampler *o, const struct pa_off_thread *t, uint64_t ns,
+		     struct pa_bytes *out)
+{
+	struct pa_sample_record *rec = pa_bytes__reserve(out, sizeof(*rec));
+	uint32_t tid = t->tid;
+	uint64_t chance;
+
+	if (!rec)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(bpf_map__fd(o->skel->maps.waits), &tid, rec) ||
+	    rec->nr > PA_CHAIN_SLOTS || rec->size != 64 + 8 * rec->nr)
+		return 0;
+	chance = rec->period;
+	rec->time = o->skel->bss->end_ns;
+	rec->res |= chance & (PA_OFF_SURE - 1);
+	rec->period = chance && chance < PA_OFF_SURE
+			      ? (uint64_t)round((double)ns * PA_OFF_SURE / (double)chance)
+			      : ns;
+	out->len += rec->size;
+	o->flushed_cnt++;
+	return 0;
+}
+
+int pa_offsampler__flush(struct pa_offsampler *o, struct pa_bytes *out)
+{
+	uint64_t begin_ns = o->skel->bss->begin_ns, end_ns = o->skel->bss->end_ns;
+	int err = 0;
+
+	for (size_t i = 0; i < o->thread_cnt && !err; i++) {
+		struct pa_off_thread *t = &o->threads[i];
+		uint64_t out_ns = t->out_ns & ~PA_OFF_KEPT, ns;
+
+		if (!out_ns)
+			continue;
+		ns = out_ns > begin_ns ? out_ns : begin_ns;
+		ns = end_ns > ns ? end_ns - ns : 0;
+		if (ns < o->opts.min_ns || !ns)
+			continue;
+		o->ended_cnt++;
+		o->ended_ns += ns;
+		if (t->out_ns & PA_OFF_KEPT)
+			err = flush_one(o, t, ns, out);
+		t->out_ns = 0;
+	}
+	return err;
+}
+
+void pa_offsampler__stats(const struct pa_offsampler *o, struct pa_offsampler_stats *out)
+{
+	*out = (struct pa_offsampler_stats){
+		.waiting = o->waiting_cnt,
+		.waiting_no_user = o->waiting_no_user_cnt,
+		.ended = o->ended_cnt,
+		.ended_ns = o->ended_ns,
+		.flushed = o->flushed_cnt,
+	};
+	if (!o->stats || !o->cpus)
+		return;
+	pa_cpu_stats__sum(o->stats, o->slot_cnt, &out->walks);
+	for (size_t cpu = 0; cpu < o->slot_cnt; cpu++) {
+		const volatile struct pa_off_cpu *c = &o->cpus[cpu];
+
+		out->begun += c->begun;
+		out->chosen += c->chosen;
+		out->ended += c->ended;
+		out->ended_ns += c->ended_ns;
+		out->no_room += c->no_room;
+		out->no_slot += c->no_slot;
+	}
+}
+
+const char *pa_offsampler__errmsg(const struct pa_offsampler *o)
+{
+	return o->errmsg;
+}
+
+static void unmap(void *map, size_t bytes)
+{
+	if (map)
+		munmap(map, (bytes + 4095) / 4096 * 4096);
+}
+
+void pa_offsampler__close(struct pa_offsampler *o)
+{
+	if (!o)
+		return;
+	for (size_t cpu = 0; o->rings && cpu < o->slot_cnt; cpu++)
+		pa_ring__free(o->rings[cpu]);
+	unmap(o->stats, o->slot_cnt * sizeof(*o->stats));
+	unmap(o->cpus, o->slot_cnt * sizeof(*o->cpus));
+	unmap(o->threads, o->thread_cnt * sizeof(*o->threads));
+	if (o->iter_fd >= 0)
+		close(o->iter_fd);
+	bpf_link__destroy(o->iter_link);
+	unload(o);
+	pa_bytes__free(&o->rest);
+	if (o->epoll_fd >= 0)
+		close(o->epoll_fd);
+	free(o->rings);
+	free(o);
+}
