@@ -558,12 +558,12 @@ static void adapt_interval(struct pa_capture *c)
  * what comes in a second round is for its walks, the rest for the next pass. */
 static int drain_offcpu(struct pa_capture *c)
 {
-	struct pa_bytes last = c->off;
+	struct pa_bytes held = c->off_next;
 	int64_t n;
 
-	c->off = c->off_next;
-	c->off_next = last;
+	c->off_next = c->off;
 	c->off_next.len = 0;
+	c->off = held;
 	n = pa_offsampler__drain(c->offcpu, &c->off);
 	if (n >= 0 && pa_waits__is_awaited(&c->off))
 		n = pa_offsampler__drain(c->offcpu, &c->off_next);
@@ -573,10 +573,12 @@ static int drain_offcpu(struct pa_capture *c)
 /* Samples first, then the sideband: it has all that happened before them. */
 static int drain_all(struct pa_capture *c)
 {
+	struct epoll_event edges[4];
 	int64_t n = 0;
 	int err;
 
-	c->samples.len = 0;
+	epoll_wait(c->epoll_fd, edges, 4, 0); /* take the news that this pass answers */
+	c->samples.len = c->off.len = 0;
 	if (c->sampler)
 		n = pa_sampler__drain(c->sampler, &c->samples);
 	err = n < 0 ? (int)n : 0;
