@@ -41,8 +41,11 @@ struct vm_area_struct {
 
 struct task_struct {
 	unsigned int flags;
+	int exit_state;
+	int prio;
 	int pid;
 	int tgid;
+	char comm[16];
 	void *stack;
 	struct mm_struct *mm;
 	struct pid *thread_pid;

@@ -23,12 +23,15 @@ char LICENSE[] SEC("license") = "GPL";
 /* Settings, fixed at load */
 const volatile __u64 reason_ids[PA_OFF_REASON_CNT]; /* of the file's events */
 const volatile __u32 left_out;			    /* bits of reasons that don't count */
-const volatile __u64 min_ns;			    /* shorter waits don't count */
-const volatile __u32 fixed_chance;		    /* of each wait; 0: by window_max */
-const volatile __u32 window_max = 64;		    /* stacks per CPU and window; 0: no limit */
-const volatile bool has_prev_state; /* sched_switch has a fourth argument (Linux 5.18) */
-const volatile __u32 slot_mask;	    /* slots of threads - 1 */
-const volatile bool knows_sched;    /* where the scheduler's own code is: */
+const volatile bool log_switches;		    /* write switches as they come, not waits */
+const volatile bool log_all;			    /* those of no interest, too, when all are */
+const volatile __u32 tracepoint_id;
+const volatile __u64 min_ns;	      /* shorter waits don't count */
+const volatile __u32 fixed_chance;    /* of each wait; 0: by window_max */
+const volatile __u32 window_max = 64; /* stacks per CPU and window; 0: no limit */
+const volatile bool has_prev_state;   /* sched_switch has a fourth argument (Linux 5.18) */
+const volatile __u32 slot_mask;	      /* slots of threads - 1 */
+const volatile bool knows_sched;      /* where the scheduler's own code is: */
 const volatile __u64 sched_start, sched_end;
 
 /* Set by user space, CLOCK_MONOTONIC: nothing counts before and after. 0: not yet */
@@ -58,6 +61,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct pa_sample_record);
 } waits SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pa_switch_record);
+} switches SEC(".maps");
 
 /* Of the thread that the iterator is at */
 struct {
@@ -218,27 +228,21 @@ static __always_inline __u32 kernel_chain(void *ctx, struct pa_off_cpu *c,
 	return 1 + ((__u32)bytes / sizeof(__u64) & (PA_CHAIN_SLOTS / 2 - 1));
 }
 
-/** Make the sample of the current thread, but for its end. @return 0: there is no room for it */
-static __always_inline int keep_wait(void *ctx, struct pa_off_cpu *c, __u32 cpu, __u32 key,
-				     __u32 tgid, __u32 tid, __u64 now, __u32 chance, __u64 id)
+/** Make the sample of the current thread in its CPU's scratch.
+ *  @param period  the chance of a wait, which becomes its time */
+static __always_inline void make_sample(void *ctx, struct pa_off_cpu *c, struct scratch *s,
+					struct pa_cpu_stats *st, __u64 id, __u64 period)
 {
-	struct scratch *s = bpf_map_lookup_elem(&scratch, &cpu);
-	struct pa_cpu_stats *st = bpf_map_lookup_elem(&stats, &cpu);
 	struct pa_user_regs regs;
 	__u32 n = 0, all;
 
-	if (!s || !st)
-		return 0;
 	s->in_user = 0;
 	s->rec.type = PERF_RECORD_SAMPLE;
 	s->rec.misc = PERF_RECORD_MISC_USER;
 	s->rec.id = id;
-	s->rec.pid = tgid;
-	s->rec.tid = tid;
-	s->rec.time = now;
-	s->rec.cpu = cpu;
+	s->rec.ip = 0;
 	s->rec.res = 0;
-	s->rec.period = chance;
+	s->rec.period = period;
 	if (want_kernel)
 		n = kernel_chain(ctx, c, &s->rec);
 	if (n) {
@@ -258,6 +262,22 @@ static __always_inline int keep_wait(void *ctx, struct pa_off_cpu *c, __u32 cpu,
 	n &= PA_CHAIN_SLOTS - 1;
 	s->rec.size = 64 + 8 * n;
 	s->rec.nr = n;
+}
+
+/** Keep the sample of the current thread until its end. @return 0: there is no room for it */
+static __always_inline int keep_wait(void *ctx, struct pa_off_cpu *c, __u32 cpu, __u32 key,
+				     __u32 tgid, __u32 tid, __u64 now, __u32 chance, __u64 id)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratch, &cpu);
+	struct pa_cpu_stats *st = bpf_map_lookup_elem(&stats, &cpu);
+
+	if (!s || !st)
+		return 0;
+	s->rec.pid = tgid;
+	s->rec.tid = tid;
+	s->rec.time = now;
+	s->rec.cpu = cpu;
+	make_sample(ctx, c, s, st, id, chance);
 	return !bpf_map_update_elem(&waits, &key, &s->rec, BPF_ANY);
 }
 
@@ -349,19 +369,129 @@ static __always_inline void come_back(__u32 key, __u32 cpu, struct pa_off_cpu *c
 	t->out_ns = 0;
 }
 
+/* ---- switches as they come ------------------------------------------------------------------ */
+
+/** The state as the tracepoint has it. */
+static __always_inline __s64 traced_state(const struct task_struct *prev, bool preempt, __u64 state)
+{
+	__u64 bits = (state | prev->exit_state) & 0x7f;
+	__s64 highest = 0;
+
+	if (preempt)
+		return 0x100;
+	if ((state & (PA_TASK_UNINTERRUPTIBLE | PA_TASK_NOLOAD)) ==
+	    (PA_TASK_UNINTERRUPTIBLE | PA_TASK_NOLOAD))
+		return 0x80;
+	for (__s64 bit = 1; bit < 0x80; bit <<= 1)
+		if (bits & bit)
+			highest = bit;
+	return highest;
+}
+
+static __always_inline void fill_raw(struct pa_switch_raw *raw, const struct task_struct *prev,
+				     const struct task_struct *next, bool preempt, __u64 state)
+{
+	raw->common_type = tracepoint_id;
+	raw->common_pid = raw->prev_pid = prev->pid;
+	raw->prev_prio = prev->prio;
+	raw->prev_state = traced_state(prev, preempt, state);
+	bpf_core_read(raw->prev_comm, sizeof(raw->prev_comm), &prev->comm);
+	raw->next_pid = next->pid;
+	raw->next_prio = next->prio;
+	bpf_core_read(raw->next_comm, sizeof(raw->next_comm), &next->comm);
+}
+
+static __always_inline __u32 process_id(const struct task_struct *task)
+{
+	return use_pidns ? thread_id(BPF_CORE_READ(task, group_leader)) : task->tgid;
+}
+
+static __always_inline bool counts(const struct task_struct *task, __u32 tgid)
+{
+	if (!task->pid || task->flags & PA_PF_KTHREAD)
+		return false;
+	return !filter_pids || bpf_map_lookup_elem(&pids, &tgid);
+}
+
+/** A thread leaves or comes: is it to be written? */
+static __always_inline void see_switch(struct pa_switch_record *w, const struct task_struct *prev,
+				       const struct task_struct *next, __u64 state)
+{
+	__u32 reason = off_reason(w->preempted, state);
+	struct pa_off_thread *t;
+
+	w->leaves = counts(prev, w->pid);
+	w->comes = counts(next, w->next_pid);
+	if (log_all)
+		return;
+	w->leaves &= !(state & PA_TASK_DEAD) && !(left_out >> reason & 1);
+	t = w->leaves ? take_slot(prev->pid) : NULL;
+	w->leaves = t != NULL;
+	if (t)
+		t->out_ns = w->time;
+	t = w->comes ? find_slot(next->pid) : NULL;
+	w->comes = t && t->out_ns;
+	if (t)
+		t->out_ns = 0;
+}
+
+static __always_inline void log_switch(__u64 *ctx, __u32 cpu, struct pa_off_cpu *c, __u64 now,
+				       __u64 state)
+{
+	const struct task_struct *prev = (void *)ctx[1], *next = (void *)ctx[2];
+	struct scratch *s = bpf_map_lookup_elem(&scratch, &cpu);
+	struct pa_cpu_stats *st = bpf_map_lookup_elem(&stats, &cpu);
+	struct pa_switch_record *w = bpf_map_lookup_elem(&switches, &cpu);
+
+	if (!s || !st || !w)
+		return;
+	w->type = PA_RING_TYPE_SWITCH;
+	w->size = sizeof(*w);
+	w->pid = process_id(prev);
+	w->tid = thread_id(prev);
+	w->time = now;
+	w->cpu = cpu;
+	w->next_pid = process_id(next);
+	w->next_tid = thread_id(next);
+	w->preempted = ctx[0];
+	see_switch(w, prev, next, state);
+	if (!w->leaves && !w->comes && (filter_pids || !log_all))
+		return;
+	c->begun += w->leaves;
+	s->rec.pid = w->pid;
+	s->rec.tid = w->tid;
+	s->rec.time = now;
+	s->rec.cpu = cpu;
+	if (w->leaves) {
+		c->chosen++;
+		make_sample((void *)ctx, c, s, st, reason_ids[0], 1);
+		if (!(s->rec.res & PA_OFF_AWAITS))
+			put_record(s, cpu, w->pid, &s->rec,
+				   64 + 8 * (s->rec.nr & (PA_CHAIN_SLOTS - 1)));
+	}
+	fill_raw(&w->raw, prev, next, w->preempted, state);
+	emit(s, st, cpu, w->leaves || !w->comes ? w->pid : w->next_pid, w, sizeof(*w));
+}
+
 SEC("tp_btf/sched_switch")
 int off_switch(__u64 *ctx)
 {
 	const struct task_struct *prev = (void *)ctx[1], *next = (void *)ctx[2];
 	__u32 cpu = bpf_get_smp_processor_id(), next_tid = next->pid;
 	struct pa_off_cpu *c = bpf_map_lookup_elem(&cpus, &cpu);
-	__u64 now;
+	__u64 now, state;
 
 	if (!c || end_ns)
 		return 0;
 	now = bpf_ktime_get_ns();
+	state = has_prev_state ? ctx[3] : state_of(prev);
+	if (log_switches) {
+		if (begin_ns)
+			log_switch(ctx, cpu, c, now, state);
+		return 0;
+	}
 	if (prev->pid)
-		leave(ctx, prev, cpu, c, now, ctx[0], has_prev_state ? ctx[3] : state_of(prev));
+		leave(ctx, prev, cpu, c, now, ctx[0], state);
 	if (next_tid)
 		come_back(next_tid, cpu, c, now);
 	return 0;
@@ -440,7 +570,7 @@ static __always_inline int see_waiting(__u64 *ctx, bool with_user)
 	if (reason == PA_OFF_PREEMPTED || (left_out >> reason & 1) ||
 	    state & (PA_TASK_DEAD | PA_TASK_NEW))
 		return 0;
-	tgid = use_pidns ? thread_id(BPF_CORE_READ(task, group_leader)) : task->tgid;
+	tgid = process_id(task);
 	if (filter_pids && !bpf_map_lookup_elem(&pids, &tgid))
 		return 0;
 	m = bpf_map_lookup_elem(&waiting, &zero);

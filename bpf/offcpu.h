@@ -31,6 +31,39 @@ enum pa_off_reason {
 #define PA_RING_TYPE_WAIT 0x10003
 #define PA_OFF_AWAITS 0x80000000U /* the rest of res: the chance */
 
+/* Ring entry: struct pa_switch_record, after the sample of the same time and CPU. */
+#define PA_RING_TYPE_SWITCH 0x10004
+
+/** Raw data of the tracepoint sched:sched_switch. */
+struct pa_switch_raw {
+	__u16 common_type;
+	__u8 common_flags, common_preempt_count;
+	__s32 common_pid;
+	char prev_comm[16];
+	__s32 prev_pid, prev_prio;
+	__s64 prev_state;
+	char next_comm[16];
+	__s32 next_pid, next_prio;
+};
+_Static_assert(sizeof(struct pa_switch_raw) == 64, "tracepoint layout");
+
+/** A switch of threads, where all are written. Begins as a sample does. */
+struct pa_switch_record {
+	__u32 type;
+	__u16 misc;
+	__u16 size;
+	__u64 id, ip;
+	__u32 pid, tid; /* that leaves */
+	__u64 time;
+	__u32 cpu, res;
+	__u32 next_pid, next_tid;
+	__u8 leaves, comes; /* does the one, the other count? */
+	__u8 preempted;
+	__u8 pad[5];
+	struct pa_switch_raw raw;
+};
+_Static_assert(sizeof(struct pa_switch_record) == 128, "switch layout");
+
 /* Time of the waits that had begun before the capture. */
 #define PA_OFF_BEFORE 1
 /* Of the stacks of threads that wait then: a record must fit the iterator's buffer of 32 KB. */

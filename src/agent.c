@@ -277,6 +277,8 @@ static int make_session(struct pa_agent *a, struct pa_output *o)
 	};
 	int err = o->events ? pa_session__new(&session, &o->session) : 0;
 
+	if (!err && o->tracing.len)
+		err = pa_session__take_tracing(o->session, o->tracing.data, o->tracing.len);
 	return err ? pa_agent_fail(a, err, "out of memory") : 0;
 }
 
@@ -352,6 +354,7 @@ static int open_capture(struct pa_agent *a)
 		.images = a->images,
 		.on = {a->on.writer, a->on.session},
 		.off = {a->off.writer, a->off.session},
+		.one_file = a->opts.layout == PA_LAYOUT_COMBINED,
 		.pids = a->opts.pids,
 		.pid_cnt = a->opts.pid_cnt,
 		.table_bytes = a->opts.unwind_bytes ? a->opts.unwind_bytes : TABLE_BYTES,
@@ -556,6 +559,18 @@ static int wait_for_work(struct pa_agent *a, uint64_t now)
 	return 0;
 }
 
+/* All from before the pass has come. */
+static int drop_exited(struct pa_agent *a, uint64_t before_ns)
+{
+	struct pa_session *sessions[] = {a->on.session, a->off.session};
+	int err = 0;
+
+	for (size_t i = 0; i < sizeof(sessions) / sizeof(*sessions) && !err; i++)
+		if (sessions[i])
+			err = pa_session__drop_exited(sessions[i], before_ns, pa_procfs__is_there);
+	return err;
+}
+
 int pa_agent__run(struct pa_agent *a)
 {
 	uint64_t now = pa_monotonic_ns(), last = now;
@@ -574,9 +589,8 @@ int pa_agent__run(struct pa_agent *a)
 		}
 		if (!err && a->capture)
 			err = pa_capture__pass(a->capture);
-		if (!err && a->session) /* all from before the pass has come */
-			err = pa_session__drop_exited(a->session, now - LATE_NS,
-						      pa_procfs__is_there);
+		if (!err)
+			err = drop_exited(a, now - LATE_NS);
 		if (!err)
 			err = pa_agent_poll_metrics(a, now);
 		last = now;
@@ -610,6 +624,7 @@ static void free_output(struct pa_output *o)
 {
 	pd_writer__close(o->writer);
 	pa_session__free(o->session);
+	pa_bytes__free(&o->tracing);
 }
 
 void pa_agent__free(struct pa_agent *a)

@@ -16,6 +16,7 @@
 
 #define PA_SAMPLE_ID 1 /* of the on-CPU event, and of all records that describe processes */
 #define PA_OFF_ID 2    /* + enum pa_off_reason */
+#define PA_SWITCH_ID 5
 
 /* epoll tags */
 #define PA_WATCH_STOP 0
@@ -28,7 +29,8 @@ struct pa_output {
 	struct pd_events *events;	 /* as the file describes them; NULL: no such samples */
 	struct pa_session *session;
 	struct pd_writer *writer;
-	bool failed; /* the writer said so, and it was reported */
+	bool failed;		 /* the writer said so, and it was reported */
+	struct pa_bytes tracing; /* TRACING_DATA; empty: none */
 	uint64_t fired_cnt, written_cnt, lost_cnt;
 };
 
@@ -39,6 +41,7 @@ struct pa_agent {
 	struct pa_images *images;
 	struct pa_symbolizer *symbolizer;
 	struct pa_output on, off;
+	uint32_t tracepoint_id;	    /* of sched:sched_switch; 0: not used */
 	struct pa_capture *capture; /* NULL: no profile was asked for */
 	struct pa_sched *sched;	    /* NULL: no metrics were asked for */
 	struct pa_metrics *metrics;
@@ -71,7 +74,8 @@ static inline bool pa_agent_profiles(const struct pa_agent *a)
 /** Are there off-CPU samples to be made? */
 static inline bool pa_agent_offcpus(const struct pa_agent *a)
 {
-	return a->opts.offcpu_output || a->opts.offcpu_perf_data_output;
+	return a->opts.offcpu_output || a->opts.offcpu_perf_data_output ||
+	       a->opts.layout == PA_LAYOUT_COMBINED;
 }
 /** Samples and what describes processes are laid out alike in all files. */
 void pa_agent_set_layout(struct perf_event_attr *attr);

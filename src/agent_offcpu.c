@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent_internal.h"
+#include "capture/tracepoint.h"
 
 #define ALL_REASONS (PA_OFFCPU_BLOCKED | PA_OFFCPU_IO | PA_OFFCPU_PREEMPTED)
 _Static_assert(PA_OFFCPU_BLOCKED == 1 << PA_OFF_BLOCKED && PA_OFFCPU_IO == 1 << PA_OFF_IO &&
@@ -32,6 +33,14 @@ int pa_agent_check_offcpu(struct pa_agent *a)
 		return pa_agent_fail(a, -EINVAL,
 				     "--offcpu-probability must be more than 0, "
 				     "and at most 1");
+	if (o->layout == PA_LAYOUT_COMBINED && !o->perf_data_output)
+		return pa_agent_fail(a, -EINVAL,
+				     "--perf-data-layout combined needs "
+				     "--perf-data-output");
+	if (o->layout != PA_LAYOUT_SEPARATE && (o->offcpu_min_ns || o->offcpu_probability > 0))
+		return pa_agent_fail(a, -EINVAL,
+				     "this --perf-data-layout has every switch: "
+				     "no least time, no probability");
 	if (o->cpus)
 		return pa_agent_fail(a, -EINVAL,
 				     "--cpu and --offcpu are mutually exclusive: a thread that "
@@ -39,8 +48,58 @@ int pa_agent_check_offcpu(struct pa_agent *a)
 	return 0;
 }
 
-/* One event per reason, all laid out alike: ids tell them apart. Records that describe processes
- * have the id of on-CPU samples. */
+static int describe_reasons(struct pa_agent *a, struct perf_event_attr *attr)
+{
+	int err = pd_events__new(&a->off.events);
+
+	for (__u64 i = 0; i < PA_OFF_REASON_CNT && err >= 0; i++) {
+		__u64 ids[] = {PA_OFF_ID + i, PA_SAMPLE_ID};
+
+		err = pd_events__add(a->off.events, attr, ids, i ? 1 : 2, event_names[i]);
+	}
+	return err < 0 ? err : 0;
+}
+
+/* As hotspot wants it: the name says that stacks are of switches, SWITCH records say when. Both
+ * kinds of samples are in one file, and what is made of it knows both events. */
+static int describe_combined(struct pa_agent *a, struct perf_event_attr *attr)
+{
+	const struct pd_event *on = pd_events__get(a->on.events, 0);
+	const __u64 id = PA_SWITCH_ID;
+	int err = pd_events__new(&a->off.events);
+
+	if (!err)
+		err = pd_events__add(a->off.events, &on->attr, on->ids, on->id_cnt, on->name);
+	if (err >= 0)
+		err = pd_events__add(a->off.events, attr, &id, 1, "sched:sched_switch");
+	if (err >= 0)
+		err = pd_events__add(a->on.events, attr, &id, 1, "sched:sched_switch");
+	return err < 0 ? err : 0;
+}
+
+static int describe_tracepoint(struct pa_agent *a, struct perf_event_attr *attr)
+{
+	const __u64 ids[] = {PA_SWITCH_ID, PA_SAMPLE_ID};
+	int err = pa_tracepoint__sched_switch(&a->off.tracing, &a->tracepoint_id);
+
+	if (err == -ENOENT)
+		return pa_agent_fail(a, err,
+				     "tracefs: failed to open: it can't be mounted: mount -t "
+				     "tracefs tracefs /sys/kernel/tracing");
+	if (err)
+		return pa_agent_fail(a, err, "tracepoint sched:sched_switch: failed to read: %s",
+				     strerror(-err));
+	attr->type = PERF_TYPE_TRACEPOINT;
+	attr->config = a->tracepoint_id;
+	attr->sample_type |= PERF_SAMPLE_RAW;
+	err = pd_events__new(&a->off.events);
+	if (!err)
+		err = pd_events__add(a->off.events, attr, ids, 2, "sched:sched_switch");
+	return err < 0 ? err : 0;
+}
+
+/* All laid out alike, but for raw data: ids tell them apart. Records that describe processes have
+ * the id of on-CPU samples. */
 int pa_agent_describe_offcpu(struct pa_agent *a)
 {
 	struct perf_event_attr attr = {
@@ -54,12 +113,13 @@ int pa_agent_describe_offcpu(struct pa_agent *a)
 	if (!pa_agent_offcpus(a))
 		return 0;
 	pa_agent_set_layout(&attr);
-	err = pd_events__new(&a->off.events);
-	for (__u64 i = 0; i < PA_OFF_REASON_CNT && err >= 0; i++) {
-		__u64 ids[] = {PA_OFF_ID + i, PA_SAMPLE_ID};
-
-		err = pd_events__add(a->off.events, &attr, ids, i ? 1 : 2, event_names[i]);
-	}
+	attr.context_switch = a->opts.layout == PA_LAYOUT_COMBINED;
+	if (a->opts.layout == PA_LAYOUT_COMBINED)
+		err = describe_combined(a, &attr);
+	else if (a->opts.layout == PA_LAYOUT_TRACEPOINT)
+		err = describe_tracepoint(a, &attr);
+	else
+		err = describe_reasons(a, &attr);
 	if (err < 0)
 		return pa_agent_fail(a, err, "events: failed to set up: %s", strerror(-err));
 	pa_agent_log(a, PA_LOG_INFO, "Off-CPU profiler enabled (%s)", a->target);
@@ -76,6 +136,11 @@ void pa_agent_fill_offcpu(const struct pa_agent *a, struct pa_offsampler_opts *o
 	out->min_ns = o->offcpu_min_ns;
 	out->probability = o->offcpu_probability;
 	out->rate_hz = o->offcpu_rate_hz;
+	if (o->layout == PA_LAYOUT_SEPARATE)
+		return;
+	out->log_switches = true;
+	out->tracepoint_id = a->tracepoint_id;
+	out->reason_ids[0] = PA_SWITCH_ID;
 }
 
 void pa_agent_take_offcpu(struct pa_agent *a, const struct pa_capture_stats *st)
@@ -94,6 +159,7 @@ void pa_agent_take_offcpu(struct pa_agent *a, const struct pa_capture_stats *st)
 		.error_ns = (uint64_t)sqrt(st->waits.variance_ns2),
 		.lost_cnt = st->offcpu.walks.lost,
 		.left_out_cnt = st->offcpu.no_room + st->offcpu.no_slot,
+		.is_log = a->opts.layout != PA_LAYOUT_SEPARATE,
 		.waiting_cnt = st->offcpu.waiting,
 		.no_user_cnt = st->offcpu.waiting_no_user,
 		.stack_cnt = session.stack_cnt,

@@ -169,6 +169,12 @@ static void say_unwound(struct command *c, const struct pa_agent_unwound *u)
 
 static void say_offcpu(struct command *c, const struct pa_agent_offcpu *o)
 {
+	if (o->is_log) {
+		say(c, "%llu switches written, %llu lost, %llu distinct stacks\n",
+		    (unsigned long long)o->sample_cnt, (unsigned long long)o->lost_cnt,
+		    (unsigned long long)o->stack_cnt);
+		return;
+	}
 	say(c,
 	    "%.3f s off the CPU in %llu waits; %llu recorded, %llu lost, %llu distinct stacks; "
 	    "estimate %.3f s, standard error %.3f s\n",

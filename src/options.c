@@ -45,6 +45,7 @@ enum {
 	OPT_OFFCPU_MIN,
 	OPT_OFFCPU_RATE,
 	OPT_OFFCPU_PROBABILITY,
+	OPT_LAYOUT,
 	OPT_PMU,
 	OPT_PER_PID,
 	OPT_TOP,
@@ -119,6 +120,13 @@ static const struct argp_option table[] = {
 	 "pprof file of --offcpu (default: COMM-YYYYMMDDHHMM-offcpu.pb.gz)", 0},
 	{"offcpu-perf-data-output", OPT_OFFCPU_PERF_DATA_OUTPUT, "FILE", 0,
 	 "perf.data file of --offcpu (default: none)", 0},
+	{"perf-data-layout", OPT_LAYOUT, "separate|combined|tracepoint", 0,
+	 "Off-CPU samples in perf.data: in the file of --offcpu-perf-data-output, an event for "
+	 "each "
+	 "reason, weighed by time (separate, the default) or each switch as the tracepoint "
+	 "sched:sched_switch has it (tracepoint); or in that of --perf-data-output, each switch, "
+	 "for hotspot (combined)",
+	 0},
 	{"pmu-output", OPT_PMU_OUTPUT, "FILE", 0,
 	 "Report of --pmu: a file, or auto for COMM-YYYYMMDDHHMM-pmu.txt (default: standard "
 	 "output)",
@@ -252,6 +260,18 @@ static enum pa_unwind parse_unwind(struct argp_state *state, const char *arg)
 	return PA_UNWIND_BY_DWARF;
 }
 
+static enum pa_perf_data_layout parse_layout(struct argp_state *state, const char *arg)
+{
+	if (!strcmp(arg, "separate"))
+		return PA_LAYOUT_SEPARATE;
+	if (!strcmp(arg, "combined"))
+		return PA_LAYOUT_COMBINED;
+	if (strcmp(arg, "tracepoint"))
+		argp_error(state, "--perf-data-layout %s: not separate, combined or tracepoint",
+			   arg);
+	return PA_LAYOUT_TRACEPOINT;
+}
+
 static unsigned parse_reasons(struct argp_state *state, const char *arg)
 {
 	static const struct {
@@ -312,6 +332,9 @@ static error_t parse_offcpu_option(int key, char *arg, struct argp_state *state)
 	case OPT_OFFCPU_PERF_DATA_OUTPUT:
 		o->offcpu_perf_data_output = arg;
 		return 0;
+	case OPT_LAYOUT:
+		a->layout = parse_layout(state, arg);
+		break;
 	case OPT_OFFCPU_REASONS:
 		a->offcpu_reasons = parse_reasons(state, arg);
 		break;
@@ -438,7 +461,19 @@ static int check_offcpu(const struct options *o)
 	if (!o->offcpu && o->offcpu_perf_data_output)
 		return conflict("--offcpu-perf-data-output is only valid with --offcpu");
 	if (!o->offcpu && o->offcpu_tuned)
-		return conflict("--offcpu-... options are only valid with --offcpu");
+		return conflict("--offcpu-... and --perf-data-layout are only valid with --offcpu");
+	if (o->agent.layout == PA_LAYOUT_COMBINED && !(o->profile && o->perf_data_output))
+		return conflict("--perf-data-layout combined needs --profile and "
+				"--perf-data-output");
+	if (o->agent.layout == PA_LAYOUT_COMBINED && o->offcpu_perf_data_output)
+		return conflict("--perf-data-layout combined and --offcpu-perf-data-output are "
+				"mutually exclusive");
+	if (o->agent.layout == PA_LAYOUT_TRACEPOINT && same(o->offcpu_perf_data_output, "-"))
+		return conflict("--perf-data-layout tracepoint can't be written to -");
+	if (o->agent.layout != PA_LAYOUT_SEPARATE &&
+	    (o->offcpu_rate_given || o->agent.offcpu_min_ns || o->agent.offcpu_probability > 0))
+		return conflict("--offcpu-rate, --offcpu-probability and --offcpu-min are only "
+				"valid with --perf-data-layout separate: others have every switch");
 	if (o->offcpu_rate_given && o->agent.offcpu_probability > 0)
 		return conflict("--offcpu-rate and --offcpu-probability are mutually exclusive");
 	if (o->offcpu && o->agent.cpus)

@@ -161,6 +161,9 @@ static int finish_perf_data(struct pa_agent *a, struct pa_output *o)
 	info.written_cnt = o->written_cnt;
 	info.lost_cnt = o->lost_cnt;
 	err = add_tags(a, o);
+	if (!err && o->tracing.len)
+		err = pd_writer__feature(o->writer, PD_FEAT_TRACING_DATA, o->tracing.data,
+					 o->tracing.len);
 	if (!err)
 		err = add_build_ids(a, o);
 	if (!err)

@@ -33,6 +33,13 @@ enum pa_unwind {
 	PA_UNWIND_BY_DWARF,    /* by tables, of all that runs, made before anything is sampled */
 };
 
+/** What off-CPU samples in a perf.data file look like. */
+enum pa_perf_data_layout {
+	PA_LAYOUT_SEPARATE = 0, /* a file of their own, an event for each reason, periods in ns */
+	PA_LAYOUT_COMBINED,	/* perf_data_output has them, too: each switch, as hotspot wants */
+	PA_LAYOUT_TRACEPOINT,	/* a file of their own: the tracepoint sched:sched_switch */
+};
+
 /** Why threads are off their CPUs: bits of pa_agent_opts.offcpu_reasons. */
 enum {
 	PA_OFFCPU_BLOCKED = 1,	 /* sleep, wait for locks, are stopped */
@@ -69,12 +76,13 @@ struct pa_agent_opts {
 	uint64_t offcpu_min_ns;		     /* shorter waits don't count */
 	uint64_t offcpu_rate_hz;	     /* about so many waits are recorded per CPU; 0: all */
 	double offcpu_probability;	     /* of each wait to be recorded; 0: by offcpu_rate_hz */
-	bool pmu;			     /* scheduler and hardware metrics */
-	bool per_pid;			     /* ...of each process, with all */
-	bool pmu_json;			     /* ...as JSON */
-	size_t top;			     /* ...of so many processes at most; 0: all */
-	const char *pmu_output;		     /* ...into this file; NULL or "-": standard output */
-	const char *const *tags;	     /* "key=value" */
+	enum pa_perf_data_layout layout;
+	bool pmu;		 /* scheduler and hardware metrics */
+	bool per_pid;		 /* ...of each process, with all */
+	bool pmu_json;		 /* ...as JSON */
+	size_t top;		 /* ...of so many processes at most; 0: all */
+	const char *pmu_output;	 /* ...into this file; NULL or "-": standard output */
+	const char *const *tags; /* "key=value" */
 	size_t tag_cnt;
 	const char *const *argv; /* for the file's command line; NULL-terminated, or NULL */
 	void (*log)(void *ctx, enum pa_log_level level, const char *msg); /* one line, no newline */
@@ -101,6 +109,7 @@ struct pa_agent_unwound {
 
 /** Waits: times off the CPU, from switch out to switch in. */
 struct pa_agent_offcpu {
+	bool is_log;		    /* switches were written as they came: samples alone count */
 	uint64_t wait_cnt, wait_ns; /* all that ended, or were cut by the capture's end */
 	uint64_t sample_cnt;	    /* recorded */
 	uint64_t estimate_ns;	    /* sum of their periods... */

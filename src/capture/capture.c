@@ -38,6 +38,8 @@ struct pa_capture {
 	struct pa_sideband_batch batch;
 	struct pa_offsampler *offcpu;
 	struct pa_waits *waits;
+	struct pa_offsampler_opts off_opts;
+	struct pa_switchlog log; /* with offcpu.log_switches, instead */
 	struct pa_bytes samples, out;
 	struct pa_bytes off, off_next; /* samples of waits; those for the next pass */
 	struct pa_bytes misses;	       /* walks to finish... */
@@ -218,7 +220,11 @@ static int open_samplers(struct pa_capture *c)
 	}
 	if (!c->opts.offcpu)
 		return 0;
-	offcpu = *c->opts.offcpu;
+	c->off_opts = *c->opts.offcpu; /* the caller's goes */
+	c->opts.offcpu = &c->off_opts;
+	c->log.tracepoint = c->off_opts.tracepoint_id != 0;
+	c->log.id = c->off_opts.reason_ids[0];
+	offcpu = c->off_opts;
 	offcpu.sampler = c->sampler;
 	err = pa_offsampler__open(&offcpu, &c->offcpu);
 	if (err)
@@ -434,7 +440,8 @@ static int note_samples(struct pa_capture *c, struct pa_bytes *samples, uint32_t
 		const struct pa_sample_record *rec = (const void *)(samples->data + offset);
 		size_t size = rec->size;
 
-		if (rec->type >= PA_RING_TYPE_PRIVATE && rec->type != miss_type) {
+		if (rec->type >= PA_RING_TYPE_PRIVATE && rec->type != miss_type &&
+		    rec->type != PA_RING_TYPE_SWITCH) {
 			offset += size;
 			continue;
 		}
@@ -456,6 +463,17 @@ static int note_samples(struct pa_capture *c, struct pa_bytes *samples, uint32_t
 	return err;
 }
 
+static int finish_wait(struct pa_capture *c, const struct pa_miss_record *miss)
+{
+	int err;
+
+	if (c->opts.offcpu->log_switches)
+		return pa_waits__walk(c->unwinder, miss, &c->off);
+	c->walk.len = 0;
+	err = pa_waits__walk(c->unwinder, miss, &c->walk);
+	return err ? err : pa_waits__walked(c->waits, (const void *)c->walk.data);
+}
+
 /* What their processes had mapped is known by now. */
 static int finish_walks(struct pa_capture *c)
 {
@@ -475,14 +493,14 @@ static int finish_walks(struct pa_capture *c)
 	for (size_t offset = 0; offset < c->off_misses.len && !err;) {
 		const struct pa_miss_record *miss = (const void *)(c->off_misses.data + offset);
 
-		c->walk.len = 0;
-		err = pa_waits__walk(c->unwinder, miss, &c->walk);
-		if (!err)
-			err = pa_waits__walked(c->waits, (const void *)c->walk.data);
+		err = finish_wait(c, miss);
 		offset += miss->size;
 	}
 	c->misses.len = c->off_misses.len = 0;
-	return err || !c->waits ? err : pa_waits__complete(c->waits, &c->off);
+	if (err || !c->offcpu)
+		return err;
+	return c->opts.offcpu->log_switches ? pa_switchlog__join(&c->log, &c->off, &c->off_next)
+					    : pa_waits__complete(c->waits, &c->off);
 }
 
 /* What the rings had no room for since the last pass, as both records that readers know. */
@@ -626,7 +644,8 @@ static int take_samples(struct pa_capture *c, uint64_t now)
 		err = finish_walks(c);
 	if (!err)
 		err = append_all_lost(c, now);
-	if (!err)
+	/* one round of what comes to one file */
+	if (!err && !c->opts.one_file)
 		err = append_round(c, &c->samples);
 	return err ? err : append_round(c, &c->off);
 }
@@ -634,8 +653,12 @@ static int take_samples(struct pa_capture *c, uint64_t now)
 static int write_samples(struct pa_capture *c)
 {
 	const struct pa_sink *sinks[] = {&c->opts.on, &c->opts.off};
+	const struct pa_sink off = {
+		.writer = c->opts.one_file ? c->opts.on.writer : c->opts.off.writer,
+		.session = c->opts.off.session,
+	};
 	int err = put_sideband(c), on_err = put(c, &c->opts.on, &c->samples),
-	    off_err = put(c, &c->opts.off, &c->off);
+	    off_err = put(c, &off, &c->off);
 
 	err = err ? err : on_err ? on_err : off_err;
 	for (size_t i = 0; i < 2 && !err; i++) {
@@ -755,6 +778,10 @@ void pa_capture__stats(const struct pa_capture *c, struct pa_capture_stats *out)
 		pa_offsampler__stats(c->offcpu, &out->offcpu);
 	if (c->waits)
 		pa_waits__stats(c->waits, &out->waits);
+	if (c->offcpu && c->opts.offcpu->log_switches) {
+		out->off_drained_cnt = out->waits.sample_cnt = c->log.sample_cnt;
+		out->offcpu.walks.lost += c->log.lost_cnt;
+	}
 	out->has_tables = c->unwinder != NULL;
 	if (c->unwinder)
 		pa_unwinder__stats(c->unwinder, &out->unwinder);
@@ -788,6 +815,7 @@ void pa_capture__close(struct pa_capture *c)
 	pa_offsampler__close(c->offcpu);
 	pa_sampler__close(c->sampler);
 	pa_waits__free(c->waits);
+	pa_switchlog__clear(&c->log);
 	pa_sideband__close(c->sideband);
 	pa_proctab__free(c->proctab);
 	pa_sideband_batch__free(&c->batch);

@@ -12,6 +12,7 @@
 #include "capture/images.h"
 #include "capture/offsampler.h"
 #include "capture/sampler.h"
+#include "capture/switchlog.h"
 #include "capture/waits.h"
 #include "convert/convert.h"
 #include "perfdata/perfdata.h"
@@ -34,6 +35,7 @@ struct pa_capture_opts {
 	const struct pd_events *events;		 /* of a file with all samples' layout; borrowed */
 	struct pa_images *images;		 /* borrowed */
 	struct pa_sink on, off;
+	bool one_file;	   /* on's: what goes to off's session goes there, too */
 	const pid_t *pids; /* targets, when !all */
 	size_t pid_cnt;
 	uint64_t table_bytes;  /* of unwind tables at most, when the samplers want any */

@@ -22,6 +22,7 @@
 
 #define INIT_PIDNS_INO 0xEFFFFFFCU /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 #define RING_BYTES (512 << 10)
+#define RING_BYTES_LOG (4 << 20)
 #define WAITS_MIN 2048 /* 2 KB each */
 #define WAITS_MAX 16384
 #define PROCS_OF_TARGETS 4096
@@ -167,6 +168,9 @@ static void configure(struct pa_offsampler *o, bool is_new)
 	struct stat ns;
 
 	configure_chances(skel, opts);
+	skel->rodata->log_switches = opts->log_switches;
+	skel->rodata->log_all = opts->tracepoint_id != 0;
+	skel->rodata->tracepoint_id = opts->tracepoint_id;
 	skel->rodata->filter_pids = !opts->all;
 	skel->rodata->want_kernel = opts->kernel_stacks;
 	skel->rodata->wake_bytes = (uint32_t)o->ring_bytes / 4;
@@ -193,7 +197,8 @@ static void configure(struct pa_offsampler *o, bool is_new)
 	bpf_map__set_max_entries(skel->maps.stats, (uint32_t)o->slot_cnt);
 	bpf_map__set_max_entries(skel->maps.cpus, (uint32_t)o->slot_cnt);
 	bpf_map__set_max_entries(skel->maps.threads, (uint32_t)o->thread_cnt);
-	bpf_map__set_max_entries(skel->maps.waits, wait_slots());
+	bpf_map__set_max_entries(skel->maps.waits, opts->log_switches ? 1 : wait_slots());
+	bpf_map__set_max_entries(skel->maps.switches, (uint32_t)o->slot_cnt);
 	configure_tables(o);
 }
 
@@ -288,7 +293,7 @@ static int load_best(struct pa_offsampler *o)
 		wants_tables = !pa_sampler__unwind_maps(o->opts.sampler, &maps);
 	}
 	o->has_tables = o->has_mmap_hook = wants_tables;
-	o->has_iter = o->has_user_iter = true;
+	o->has_iter = o->has_user_iter = !o->opts.log_switches;
 	err = load_one(o, is_new);
 	if (err && o->has_mmap_hook && !o->opts.sampler) {
 		o->has_mmap_hook = false;
@@ -407,7 +412,9 @@ int pa_offsampler__open(const struct pa_offsampler_opts *opts, struct pa_offsamp
 			    strerror(-err));
 	o->slot_cnt = (size_t)possible.ids[possible.cnt - 1] + 1;
 	pa_cpus__free(&possible);
-	o->ring_bytes = opts->ring_bytes ? opts->ring_bytes : RING_BYTES;
+	o->ring_bytes = opts->ring_bytes     ? opts->ring_bytes
+			: opts->log_switches ? RING_BYTES_LOG
+					     : RING_BYTES;
 	o->thread_cnt = thread_slots();
 	o->rings = calloc(o->slot_cnt, sizeof(struct pa_ring *));
 	if (!o->rings)
@@ -617,7 +624,7 @@ int pa_offsampler__flush(struct pa_offsampler *o, struct pa_bytes *out)
 	uint64_t begin_ns = o->skel->bss->begin_ns, end_ns = o->skel->bss->end_ns;
 	int err = 0;
 
-	for (size_t i = 0; i < o->thread_cnt && !err; i++) {
+	for (size_t i = 0; i < o->thread_cnt && !err && !o->opts.log_switches; i++) {
 		struct pa_off_thread *t = &o->threads[i];
 		uint64_t out_ns = t->out_ns & ~PA_OFF_KEPT, ns;
 

@@ -26,7 +26,11 @@ struct pa_offsampler_opts {
 	double probability;			/* of each wait to be recorded; 0: by rate_hz */
 	uint64_t rate_hz;			/* waits recorded per CPU, about; 0: all */
 	bool kernel_stacks, all, follow, tables, tables_optional; /* as of the sampler */
-	size_t ring_bytes; /* per CPU, a power of two; 0: 512 KiB */
+	size_t ring_bytes; /* per CPU, a power of two; 0: by what is written */
+	/** Write switches as they come (struct pa_switch_record), and samples with the first of
+	 *  the ids: no waits, no chances. */
+	bool log_switches;
+	uint32_t tracepoint_id; /* of sched:sched_switch: log those of no interest, too; 0: don't */
 	/** Share its processes and unwind tables; NULL: own ones. Borrowed */
 	const struct pa_sampler *sampler;
 };

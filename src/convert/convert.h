@@ -107,6 +107,9 @@ int pa_session__feed(struct pa_session *s, const struct perf_event_header *hdr);
  *  @param is_there  has the system a process of this id?
  *  @return 0, -ENOMEM */
 int pa_session__drop_exited(struct pa_session *s, uint64_t before_ns, bool (*is_there)(uint32_t));
+/** Take in the feature section TRACING_DATA, before any sample of a tracepoint; of a whole file
+ *  that is done. @return 0, -ENOMEM; a damaged one is warned about */
+int pa_session__take_tracing(struct pa_session *s, const void *data, size_t bytes);
 /** Feed a whole file: for a file that can be rewound all sideband records first, then the
  *  samples; a stream round by round (samples wait for the FINISHED_ROUND after theirs).
  *  Also restores the saved symbols, if any, and reads the build-id table.

@@ -69,6 +69,11 @@ int pa_fields__take_tracing(struct pa_session *s, const void *data, size_t bytes
 	return err;
 }
 
+int pa_session__take_tracing(struct pa_session *s, const void *data, size_t bytes)
+{
+	return pa_fields__take_tracing(s, data, bytes);
+}
+
 /* Is name the event's, whose own may have modifiers: "cycles:u", "cpu/cycles/pp"? */
 static bool is_named(const char *event, const char *name)
 {
