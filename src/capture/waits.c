@@ -20,6 +20,9 @@ struct walk {
 struct thread {
 	uint32_t tid;
 	struct walk *walks;
+	/* latest end of its waits, and where the last of them began or ended up to the last pass:
+	 * what began before is done with */
+	uint64_t end_ns, done_ns;
 	UT_hash_handle hh;
 };
 
@@ -164,7 +167,7 @@ bool pa_waits__is_awaited(const struct pa_bytes *samples)
 	return false;
 }
 
-/* The walk of a wait that ended then, and all before it are done with. */
+/* The walk of a wait that ended then. Samples of several CPUs are not in order. */
 static struct walk *take_walk(struct pa_waits *w, const struct pa_sample_record *rec)
 {
 	struct walk *walk, **at;
@@ -174,13 +177,35 @@ static struct walk *take_walk(struct pa_waits *w, const struct pa_sample_record 
 	HASH_FIND(hh, w->threads, &tid, sizeof(tid), t);
 	if (!t)
 		return NULL;
+	if (rec->time > t->end_ns)
+		t->end_ns = rec->time;
 	for (at = &t->walks; *at && (*at)->rec->time > rec->time;)
 		at = &(*at)->older;
 	walk = *at;
-	*at = NULL;
-	if (!t->walks)
-		forget(w, t);
+	if (walk) {
+		*at = walk->older;
+		walk->older = NULL;
+	}
 	return walk;
+}
+
+/* Not every wait comes to an end here: some are too short to count, or lost. */
+static void forget_done(struct pa_waits *w)
+{
+	struct thread *t, *next;
+	struct walk **at;
+
+	HASH_ITER (hh, w->threads, t, next) {
+		for (at = &t->walks; *at && (*at)->rec->time >= t->done_ns;)
+			at = &(*at)->older;
+		free_walks(*at);
+		*at = NULL;
+		t->done_ns = t->end_ns;
+		if (!t->walks)
+			forget(w, t);
+		else if (t->walks->rec->time > t->done_ns)
+			t->done_ns = t->walks->rec->time;
+	}
 }
 
 static void count(struct pa_waits *w, const struct pa_sample_record *rec)
@@ -227,6 +252,7 @@ int pa_waits__complete(struct pa_waits *w, struct pa_bytes *samples)
 		err = complete_one(w, rec);
 		offset += rec->size;
 	}
+	forget_done(w);
 	done = w->done;
 	w->done = *samples;
 	*samples = done;
