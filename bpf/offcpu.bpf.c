@@ -312,6 +312,7 @@ static __always_inline void leave(void *ctx, const struct task_struct *prev, __u
 	if (is_drawn(chance)) {
 		c->chosen++;
 		c->chosen_cnt++;
+		/* The time that this takes belongs to the wait, as it does for the scheduler. */
 		if (keep_wait(ctx, c, cpu, key, tgid, tid, now, chance, reason_ids[reason]))
 			out_ns |= PA_OFF_KEPT;
 		else

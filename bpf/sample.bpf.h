@@ -144,8 +144,9 @@ static __noinline int ship(void *ctx, struct scratch *s, struct pa_cpu_stats *st
 	if (bytes > sizeof(*m))
 		return 0;
 	m->size = bytes;
+	/* The reader is woken when the sample comes: now it would prolong what is measured. */
 	if (PA_SAMPLE_MISS_TYPE != PA_RING_TYPE_MISS)
-		return put_record(s, cpu, s->rec.pid, m, bytes);
+		return !bpf_ringbuf_output(ring, m, bytes, BPF_RB_NO_WAKEUP);
 	emit(s, st, cpu, s->rec.pid, m, bytes);
 	return 1;
 }

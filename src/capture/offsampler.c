@@ -21,9 +21,10 @@
 #include "offcpu.skel.h"
 
 #define INIT_PIDNS_INO 0xEFFFFFFCU /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
-#define RING_BYTES (512 << 10)
-#define RING_BYTES_LOG (4 << 20)
-#define WAITS_MIN 2048 /* 2 KB each */
+#define RING_BYTES (1 << 20)
+#define RING_BYTES_MAX (4 << 20)      /* where no rate bounds what comes */
+#define RINGS_BYTES_MAX (256UL << 20) /* of all CPUs together, unless asked for */
+#define WAITS_MIN 2048		      /* 2 KB each */
 #define WAITS_MAX 16384
 #define PROCS_OF_TARGETS 4096
 #define BATCH_BYTES (1 << 20)
@@ -392,6 +393,17 @@ int pa_offsampler__update_cpus(struct pa_offsampler *o)
 	return err;
 }
 
+static size_t ring_bytes_for(const struct pa_offsampler_opts *opts)
+{
+	bool is_bound = opts->rate_hz && !(opts->probability > 0) && !opts->log_switches;
+	size_t cpu_cnt = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+	size_t bytes = is_bound ? RING_BYTES : RING_BYTES_MAX;
+
+	while (bytes > RING_BYTES / 4 && bytes * cpu_cnt > RINGS_BYTES_MAX)
+		bytes /= 2;
+	return opts->ring_bytes ? opts->ring_bytes : bytes;
+}
+
 int pa_offsampler__open(const struct pa_offsampler_opts *opts, struct pa_offsampler **out)
 {
 	struct pa_offsampler *o = calloc(1, sizeof(*o));
@@ -412,9 +424,7 @@ int pa_offsampler__open(const struct pa_offsampler_opts *opts, struct pa_offsamp
 			    strerror(-err));
 	o->slot_cnt = (size_t)possible.ids[possible.cnt - 1] + 1;
 	pa_cpus__free(&possible);
-	o->ring_bytes = opts->ring_bytes     ? opts->ring_bytes
-			: opts->log_switches ? RING_BYTES_LOG
-					     : RING_BYTES;
+	o->ring_bytes = ring_bytes_for(opts);
 	o->thread_cnt = thread_slots();
 	o->rings = calloc(o->slot_cnt, sizeof(struct pa_ring *));
 	if (!o->rings)

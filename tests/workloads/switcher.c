@@ -3,6 +3,7 @@
  * switcher --mode MODE [--seconds N] [--cpu N] [--units N] [--windows]: two threads (in sleep and
  * spin, one) on one CPU, that leave it for one reason:
  *   sleep  burns 0.2 ms and sleeps 4 ms, again and again
+ *   nap    both sleep 0.1 ms
  *   spin   burns
  *   share  both burn: they are preempted
  *   yield  both yield after each 20 us
@@ -12,6 +13,7 @@
  */
 #include <pthread.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "burn.h"
@@ -79,6 +81,8 @@ static void *run(void *arg)
 		if (is("sleep")) {
 			burn_ns(200000);
 			burn_sleep(0.004);
+		} else if (is("nap")) {
+			burn_sleep(0.0001);
 		} else if (is("yield")) {
 			burn_units(3);
 			sched_yield();
@@ -105,7 +109,8 @@ int main(int argc, char **argv)
 	if (sched_setaffinity(0, sizeof(set), &set) || pipe(pipes[0]) || pipe(pipes[1]))
 		return 1;
 	deadline_ns = burn_deadline_ns(argc, argv);
-	if (is("share") || is("yield") || is("pipe")) {
+	prctl(PR_SET_TIMERSLACK, 1);
+	if (is("share") || is("yield") || is("pipe") || is("nap")) {
 		if (pthread_create(&second, NULL, run, pipes))
 			return 1;
 		run(NULL);
