@@ -26,14 +26,16 @@ SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 class Boot:
     """One column of the matrix: a kernel and how it is started."""
 
-    def __init__(self, name, suite, arch="amd64", tests=("tests/live",), options="", kptr=None):
+    def __init__(self, name, suite, arch="amd64", tests=("tests/live",), options="", kptr=None,
+                 icount=None):
         self.name, self.suite, self.arch = name, suite, arch
-        self.tests, self.options, self.kptr = tests, options, kptr
+        self.tests, self.options, self.kptr, self.icount = tests, options, kptr, icount
 
 
 # where tests need kernel symbols, or do what a locked kernel may forbid
 GUARDED = ("tests/live/test_capture.py", "tests/live/test_consumers.py",
            "tests/live/test_failures.py", "tests/live/test_offcpu.py")
+ICOUNT = 2
 BOOTS = {boot.name: boot for boot in (
     Boot("bullseye", "bullseye"),
     Boot("bookworm", "bookworm"),
@@ -42,6 +44,9 @@ BOOTS = {boot.name: boot for boot in (
     Boot("bookworm-backports-hidden", "bookworm-backports", tests=GUARDED, kptr="2"),
     Boot("sid", "sid"),
     Boot("bookworm-arm64", "bookworm", arch="arm64"),
+    # each instruction takes 2^ICOUNT ns, and the emulated PMU counts them
+    Boot("bookworm-arm64-icount", "bookworm", arch="arm64", icount=ICOUNT,
+         tests=("tests/live/test_pmu.py", "-k", "known_loop or stands_still")),
 )}
 
 
@@ -57,7 +62,8 @@ def run(boot, tests, out=None, timeout=3600):
         done = guest.boot(kernel, [TOP / "tests/vm/inside", TOP, build, *tests],
                           CACHE / "out" / (out or boot.name), root=root, busybox=busybox,
                           keep=(TOP, BUILD),
-                          boot_options=boot.options, kptr=boot.kptr, path=path, timeout=timeout)
+                          boot_options=boot.options, kptr=boot.kptr, icount=boot.icount, path=path,
+                          timeout=timeout)
     except Missing as why:
         return matrix.Column(boot.name, why=str(why))
     except RuntimeError as why:

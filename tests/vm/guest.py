@@ -96,14 +96,19 @@ def shared(folder, socket, log):
         process.wait(10)
 
 
-def arguments(kernel, initrd, boot_options, sockets):
+def arguments(kernel, initrd, boot_options, sockets, icount):
     name, machine, accelerator, cpu, options = MACHINES[kernel.arch]
+    if icount is not None:
+        accelerator = "tcg,thread=single"
+        options += f" pa_icount={icount}"
     argv = [find(name), "-nodefaults", "-no-user-config", "-nographic", "-no-reboot",
             "-accel", accelerator, "-machine", f"{machine},memory-backend=mem",
             "-cpu", cpu, "-smp", "2", "-m", MEMORY,
             "-object", f"memory-backend-memfd,id=mem,size={MEMORY},share=on",
             "-kernel", kernel.image, "-initrd", initrd, "-serial", "stdio",
             "-append", f"{options} panic=-1 quiet loglevel=4 {boot_options}"]
+    if icount is not None:
+        argv += ["-icount", f"shift={icount},sleep=off"]
     for tag, socket in sockets.items():
         argv += ["-chardev", f"socket,id={tag},path={socket}",
                  "-device", f"vhost-user-fs-pci,chardev={tag},tag={tag}"]
@@ -126,9 +131,9 @@ class Run:
 
 
 def boot(kernel, command, out, *, root="/", keep=(), busybox=None, boot_options="", kptr=None,
-         path=None, timeout=600):
+         icount=None, path=None, timeout=600):
     """Run command in a guest. Its root is root, and the folders in keep are there as they are on
-    the host. out is emptied, then filled: console, log, status, and what the command writes to
+    the host. With icount, an instruction takes 2^icount ns of the guest's time. out is emptied, then filled: console, log, status, and what the command writes to
     /run/vm. @return Run; raises Missing"""
     out = pathlib.Path(out).absolute()
     shutil.rmtree(out, ignore_errors=True)
@@ -151,7 +156,7 @@ def boot(kernel, command, out, *, root="/", keep=(), busybox=None, boot_options=
         sockets = {tag: work / tag for tag in folders}
         for tag, folder in folders.items():
             stack.enter_context(shared(folder, sockets[tag], console))
-        qemu = subprocess.Popen(arguments(kernel, initrd, boot_options, sockets),
+        qemu = subprocess.Popen(arguments(kernel, initrd, boot_options, sockets, icount),
                                 stdin=subprocess.DEVNULL, stdout=console, stderr=console)
         try:
             qemu.wait(timeout)
