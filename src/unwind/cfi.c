@@ -99,6 +99,18 @@ static int load_debug(struct pa_cfi *c, const struct pa_elf *e)
 	return scan(src);
 }
 
+/* What lies in memory is a vdso. */
+static int load_made(struct pa_cfi *c, const struct pa_elf *e)
+{
+	int err;
+
+	if (c->sources[0].slot_cnt || c->sources[1].slot_cnt || !e->mem)
+		return 0;
+	free_source(&c->sources[0]);
+	err = pa_cfi_section__make_vdso(e, &c->sources[0].section);
+	return err ? (err == -ENOMEM ? err : 0) : scan(&c->sources[0]);
+}
+
 /* Only where the image itself has nothing: to find a debug file may mean to read it whole. */
 static int load_separate(struct pa_cfi *c, const struct pa_elf *e, const char *path,
 			 const struct pa_search *search)
@@ -136,6 +148,8 @@ static int load(struct pa_cfi *c, const struct pa_elf *e, const char *path,
 		err = load_eh(c, e);
 	if (!err)
 		err = load_debug(c, e);
+	if (!err)
+		err = load_made(c, e);
 	return err ? err : load_separate(c, e, path, search);
 }
 

@@ -69,6 +69,8 @@ int pa_cfi_section__load_eh(const struct pa_elf *e, struct pa_cfi_section *out,
 			    struct pa_cfi_slot **slots, size_t *slot_cnt);
 /** The same for .debug_frame, which may be compressed. */
 int pa_cfi_section__load_debug(const struct pa_elf *e, struct pa_cfi_section *out);
+/** Rules for a vdso of aarch64 without CFI. @return 0, -ENOENT it is another's, -ENOMEM */
+int pa_cfi_section__make_vdso(const struct pa_elf *e, struct pa_cfi_section *out);
 
 /* ---- entry.c: CIEs and FDEs ----------------------------------------------------------------- */
 

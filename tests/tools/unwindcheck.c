@@ -229,7 +229,8 @@ static struct image *image_of(struct check *c, const struct pa_proc_map *m)
 			close(fd);
 	}
 	if (!err)
-		err = pa_pack__build(im->cfi, &im->pack);
+		err = is_vdso ? pa_pack__build_vdso(im->cfi, &im->pack)
+			      : pa_pack__build(im->cfi, &im->pack);
 	if (err) {
 		printf("# %s: no tables: %s\n", m->path, strerror(-err));
 		return NULL;
