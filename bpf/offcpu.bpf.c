@@ -29,7 +29,7 @@ const volatile __u32 tracepoint_id;
 const volatile __u64 min_ns;	      /* shorter waits don't count */
 const volatile __u32 fixed_chance;    /* of each wait; 0: by window_max */
 const volatile __u32 window_max = 64; /* stacks per CPU and window; 0: no limit */
-const volatile bool has_prev_state;   /* sched_switch has a fourth argument (Linux 5.18) */
+const volatile __u32 has_prev_state;  /* sched_switch has a fourth argument (Linux 5.18) */
 const volatile __u32 slot_mask;	      /* slots of threads - 1 */
 const volatile bool knows_sched;      /* where the scheduler's own code is: */
 const volatile __u64 sched_start, sched_end;

@@ -17,11 +17,11 @@
 char LICENSE[] SEC("license") = "GPL";
 
 /* Settings, fixed at load */
-const volatile bool filter_pids;    /* only processes in pids */
-const volatile bool per_process;    /* count in processes, not in totals */
-const volatile bool has_prev_state; /* sched_switch has a fourth argument (Linux 5.18) */
-const volatile __u32 wake_mask;	    /* slots of wakes - 1 */
-const volatile __u32 zero_totals;   /* index of the one in totals that stays zero */
+const volatile bool filter_pids;     /* only processes in pids */
+const volatile bool per_process;     /* count in processes, not in totals */
+const volatile __u32 has_prev_state; /* sched_switch has a fourth argument (Linux 5.18) */
+const volatile __u32 wake_mask;	     /* slots of wakes - 1 */
+const volatile __u32 zero_totals;    /* index of the one in totals that stays zero */
 
 __u32 counters; /* bits of enum pa_counter: those that some CPU has */
 bool ending;	/* set by user space: nothing is accounted after a CPU's last cut */

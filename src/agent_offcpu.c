@@ -151,6 +151,8 @@ void pa_agent_take_offcpu(struct pa_agent *a, const struct pa_capture_stats *st)
 	a->off.fired_cnt = st->offcpu.walks.fired + st->offcpu.flushed;
 	a->off.lost_cnt = st->offcpu.walks.lost;
 	a->off.written_cnt = st->off_drained_cnt;
+	if (a->opts.layout != PA_LAYOUT_SEPARATE) /* one that came and did not leave is no sample */
+		a->off.fired_cnt = a->off.written_cnt + a->off.lost_cnt;
 	a->result.offcpu = (struct pa_agent_offcpu){
 		.wait_cnt = st->offcpu.ended,
 		.wait_ns = st->offcpu.ended_ns,

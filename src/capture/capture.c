@@ -342,7 +342,8 @@ static int enable_offcpu(struct pa_capture *c)
 
 	if (err)
 		return fail(c, err, pa_offsampler__errmsg(c->offcpu));
-	err = take_waiting(c);
+	if (!c->opts.follow) /* a command waits for us */
+		err = take_waiting(c);
 	if (!err)
 		pa_offsampler__begin(c->offcpu, pa_monotonic_ns());
 	return err;

@@ -149,7 +149,7 @@ def test_shorter_waits_do_not_count(offcpu, workload):
 
 def within(found, errors=3):
     seconds, _, recorded, _, _, estimate, error = found.summary()
-    assert recorded > 30
+    assert recorded > 20
     assert abs(estimate - seconds) <= errors * error + 0.002, found.text
     return (estimate - seconds) / error if error else 0
 
@@ -159,10 +159,10 @@ def within(found, errors=3):
 def test_probability(offcpu, workload, probability):
     """Each run within three standard errors, all together without bias."""
     deviations = []
-    for _ in range(4):
+    for _ in range(3):
         # before others on a busy machine: few waits that are much longer make few draws uncertain
         found = offcpu("--offcpu-probability", str(probability), "--", needs.command("chrt"),
-                       "-f", "1", workload("switcher"), "--mode", "nap", "--seconds", "0.8")
+                       "-f", "1", workload("switcher"), "--mode", "nap", "--seconds", "0.6")
         _, waits, recorded, *_ = found.summary()
         assert recorded == pytest.approx(waits * probability, abs=5 * math.sqrt(
             waits * probability) + 3)
