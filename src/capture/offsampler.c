@@ -6,6 +6,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/perf_event.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -282,35 +283,41 @@ static int load_one(struct pa_offsampler *o, bool is_new)
 	return err;
 }
 
+/* With its fourth argument and the iterator that sleeps, of Linux 5.18, or without. */
+static int load_new_or_old(struct pa_offsampler *o)
+{
+	int err;
+
+	o->has_iter = o->has_user_iter = !o->opts.log_switches;
+	err = load_one(o, true);
+	if (err && err != -EPERM) {
+		o->has_user_iter = false;
+		err = load_one(o, false);
+	}
+	return err;
+}
+
 /* As new as it gets: then what older kernels, and those that forbid some of it, don't have. */
 static int load_best(struct pa_offsampler *o)
 {
-	bool wants_tables = o->opts.tables, is_new = true;
+	bool shares = o->opts.sampler != NULL;
+	struct pa_unwind_maps maps;
 	int err;
 
-	if (o->opts.sampler) {
-		struct pa_unwind_maps maps;
-
-		wants_tables = !pa_sampler__unwind_maps(o->opts.sampler, &maps);
-	}
-	o->has_tables = o->has_mmap_hook = wants_tables;
-	o->has_iter = o->has_user_iter = !o->opts.log_switches;
-	err = load_one(o, is_new);
-	if (err && o->has_mmap_hook && !o->opts.sampler) {
+	o->has_tables = shares ? !pa_sampler__unwind_maps(o->opts.sampler, &maps) : o->opts.tables;
+	o->has_mmap_hook = o->has_tables;
+	err = load_new_or_old(o);
+	if (err && o->has_mmap_hook && !shares) {
 		o->has_mmap_hook = false;
-		err = load_one(o, is_new);
+		err = load_new_or_old(o);
 	}
 	if (err) {
-		o->has_user_iter = is_new = false;
-		err = load_one(o, is_new);
+		o->has_iter = o->has_user_iter = false;
+		err = load_one(o, false);
 	}
-	if (err) {
-		o->has_iter = false;
-		err = load_one(o, is_new);
-	}
-	if (err && o->has_tables && o->opts.tables_optional && !o->opts.sampler) {
+	if (err && o->has_tables && o->opts.tables_optional && !shares) {
 		o->has_tables = false;
-		err = load_one(o, is_new);
+		err = load_new_or_old(o);
 	}
 	return err;
 }
@@ -513,6 +520,14 @@ static struct pa_off_thread *slot_of_waiting(struct pa_offsampler *o, uint32_t t
 	return !a->out_ns ? a : !b->out_ns ? b : NULL;
 }
 
+static bool has_user_part(const struct pa_sample_record *rec)
+{
+	for (uint64_t i = 0; i + 1 < rec->nr; i++)
+		if (rec->ips[i] == (uint64_t)PERF_CONTEXT_USER)
+			return true;
+	return false;
+}
+
 void pa_offsampler__keep_waiting(struct pa_offsampler *o, uint32_t tid,
 				 struct pa_sample_record *rec)
 {
@@ -525,7 +540,7 @@ void pa_offsampler__keep_waiting(struct pa_offsampler *o, uint32_t tid,
 	if (!slot || bpf_map_update_elem(fd, &tid, rec, BPF_NOEXIST))
 		return;
 	o->waiting_cnt++;
-	o->waiting_no_user_cnt += !rec->nr || rec->ips[rec->nr - 1] >= (uint64_t)-4096;
+	o->waiting_no_user_cnt += !has_user_part(rec);
 	slot->tid = tid;
 	slot->guess_us = UINT32_MAX;
 	__atomic_store_n(&slot->out_ns, PA_OFF_BEFORE | PA_OFF_KEPT, __ATOMIC_RELEASE);
