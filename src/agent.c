@@ -320,10 +320,10 @@ static bool follows(const struct pa_agent *a)
 	return a->opts.command && !a->opts.all && !a->opts.pid_cnt;
 }
 
-static int open_capture(struct pa_agent *a)
+static struct pa_sampler_opts sampler_opts(const struct pa_agent *a)
 {
-	struct pa_sampler_opts sampler = {
-		.sz = sizeof(sampler),
+	return (struct pa_sampler_opts){
+		.sz = sizeof(struct pa_sampler_opts),
 		.attr = &a->attr,
 		.sample_id = PA_SAMPLE_ID,
 		.kernel_stacks = a->opts.kernel_stacks,
@@ -334,15 +334,12 @@ static int open_capture(struct pa_agent *a)
 		.tables = a->opts.unwind != PA_UNWIND_BY_FP,
 		.tables_optional = a->opts.unwind == PA_UNWIND_BY_AUTO,
 	};
-	struct pa_offsampler_opts offcpu = {
-		.sz = sizeof(offcpu),
-		.kernel_stacks = sampler.kernel_stacks,
-		.all = sampler.all,
-		.follow = sampler.follow,
-		.ring_bytes = sampler.ring_bytes,
-		.tables = sampler.tables,
-		.tables_optional = sampler.tables_optional,
-	};
+}
+
+static int open_capture(struct pa_agent *a)
+{
+	struct pa_sampler_opts sampler = sampler_opts(a);
+	struct pa_offsampler_opts offcpu = pa_agent_offcpu_opts(a, &sampler);
 	struct pa_capture_opts opts = {
 		.sz = sizeof(opts),
 		.sampler = a->on.events ? &sampler : NULL,
@@ -365,7 +362,6 @@ static int open_capture(struct pa_agent *a)
 	if (a->opts.unwind != PA_UNWIND_BY_FP)
 		find_cache(a);
 	opts.cache_dir = *a->cache_dir ? a->cache_dir : NULL;
-	pa_agent_fill_offcpu(a, &offcpu);
 	if (opts.follow) {
 		opts.pids = &a->command.pid;
 		opts.pid_cnt = 1;

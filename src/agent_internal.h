@@ -82,7 +82,8 @@ void pa_agent_set_layout(struct perf_event_attr *attr);
 /** Off-CPU samples; each does nothing when none were asked for. @return 0, -errno */
 int pa_agent_check_offcpu(struct pa_agent *a);
 int pa_agent_describe_offcpu(struct pa_agent *a);
-void pa_agent_fill_offcpu(const struct pa_agent *a, struct pa_offsampler_opts *out);
+struct pa_offsampler_opts pa_agent_offcpu_opts(const struct pa_agent *a,
+					       const struct pa_sampler_opts *sampler);
 void pa_agent_take_offcpu(struct pa_agent *a, const struct pa_capture_stats *st);
 /** Scheduler and hardware metrics; each does nothing when none were asked for. @return 0, -errno */
 int pa_agent_open_metrics(struct pa_agent *a);

@@ -126,21 +126,29 @@ int pa_agent_describe_offcpu(struct pa_agent *a)
 	return 0;
 }
 
-void pa_agent_fill_offcpu(const struct pa_agent *a, struct pa_offsampler_opts *out)
+struct pa_offsampler_opts pa_agent_offcpu_opts(const struct pa_agent *a,
+					       const struct pa_sampler_opts *sampler)
 {
 	const struct pa_agent_opts *o = &a->opts;
+	struct pa_offsampler_opts out = {
+		.sz = sizeof(out),
+		.reasons = o->offcpu_reasons ? o->offcpu_reasons : PA_OFFCPU_BLOCKED | PA_OFFCPU_IO,
+		.min_ns = o->offcpu_min_ns,
+		.probability = o->offcpu_probability,
+		.rate_hz = o->offcpu_rate_hz,
+		.kernel_stacks = sampler->kernel_stacks,
+		.all = sampler->all,
+		.follow = sampler->follow,
+		.ring_bytes = sampler->ring_bytes,
+		.tables = sampler->tables,
+		.tables_optional = sampler->tables_optional,
+		.log_switches = o->layout != PA_LAYOUT_SEPARATE,
+		.tracepoint_id = a->tracepoint_id,
+	};
 
 	for (uint64_t i = 0; i < PA_OFF_REASON_CNT; i++)
-		out->reason_ids[i] = PA_OFF_ID + i;
-	out->reasons = o->offcpu_reasons ? o->offcpu_reasons : PA_OFFCPU_BLOCKED | PA_OFFCPU_IO;
-	out->min_ns = o->offcpu_min_ns;
-	out->probability = o->offcpu_probability;
-	out->rate_hz = o->offcpu_rate_hz;
-	if (o->layout == PA_LAYOUT_SEPARATE)
-		return;
-	out->log_switches = true;
-	out->tracepoint_id = a->tracepoint_id;
-	out->reason_ids[0] = PA_SWITCH_ID;
+		out.reason_ids[i] = out.log_switches ? PA_SWITCH_ID : PA_OFF_ID + i;
+	return out;
 }
 
 void pa_agent_take_offcpu(struct pa_agent *a, const struct pa_capture_stats *st)
