@@ -264,6 +264,16 @@ static __always_inline void make_sample(void *ctx, struct pa_off_cpu *c, struct 
 	s->rec.nr = n;
 }
 
+/** Note how long this took: see own_time. */
+static __always_inline void note_time(struct pa_off_cpu *c, __u32 key, __u64 now, __u32 chance)
+{
+	struct pa_sample_record *rec = bpf_map_lookup_elem(&waits, &key);
+	__u64 took = bpf_ktime_get_ns() - now;
+
+	if (rec)
+		rec->period = PA_OFF_PERIOD(chance, took, c->idle_cnt);
+}
+
 /** Keep the sample of the current thread until its end. @return 0: there is no room for it */
 static __always_inline int keep_wait(void *ctx, struct pa_off_cpu *c, __u32 cpu, __u32 key,
 				     __u32 tgid, __u32 tid, __u64 now, __u32 chance, __u64 id)
@@ -278,7 +288,10 @@ static __always_inline int keep_wait(void *ctx, struct pa_off_cpu *c, __u32 cpu,
 	s->rec.time = now;
 	s->rec.cpu = cpu;
 	make_sample(ctx, c, s, st, id, chance);
-	return !bpf_map_update_elem(&waits, &key, &s->rec, BPF_ANY);
+	if (bpf_map_update_elem(&waits, &key, &s->rec, BPF_ANY))
+		return 0;
+	note_time(c, key, now, chance);
+	return 1;
 }
 
 static __always_inline __u32 off_reason(bool preempt, __u64 state)
@@ -312,7 +325,6 @@ static __always_inline void leave(void *ctx, const struct task_struct *prev, __u
 	if (is_drawn(chance)) {
 		c->chosen++;
 		c->chosen_cnt++;
-		/* The time that this takes belongs to the wait, as it does for the scheduler. */
 		if (keep_wait(ctx, c, cpu, key, tgid, tid, now, chance, reason_ids[reason]))
 			out_ns |= PA_OFF_KEPT;
 		else
@@ -323,50 +335,66 @@ static __always_inline void leave(void *ctx, const struct task_struct *prev, __u
 
 /* ---- in ------------------------------------------------------------------------------------- */
 
-/** The end of a wait that was recorded. */
-static __always_inline void end_wait(__u32 cpu, __u32 key, __u64 now, __u64 ns)
+/** What a wait owes to its stack being taken. Two threads that wake each other on one CPU wait so
+ *  much longer, which would be weighed like the rest; who is woken from elsewhere does not.
+ *  @return ns: the CPU was busy all the time, and the wait is not much longer */
+static __always_inline __u64 own_time(const struct pa_sample_record *rec,
+				      const struct pa_off_cpu *c, __u32 cpu, __u64 ns)
 {
-	struct pa_sample_record *rec = bpf_map_lookup_elem(&waits, &key);
+	__u64 took = PA_OFF_TOOK(rec->period);
+
+	if (rec->cpu != cpu || PA_OFF_IDLES(rec->period) != (c->idle_cnt & 0xfffff) ||
+	    ns > 4 * took || ns < took)
+		return 0;
+	return took;
+}
+
+/** The end of a wait that was recorded. */
+static __always_inline void end_wait(struct pa_sample_record *rec, __u32 cpu, __u64 now, __u64 ns)
+{
 	struct scratch *s = bpf_map_lookup_elem(&scratch, &cpu);
 	struct pa_cpu_stats *st = bpf_map_lookup_elem(&stats, &cpu);
-	__u64 chance;
-	__u32 n;
+	__u32 n = rec->nr & (PA_CHAIN_SLOTS - 1), chance = PA_OFF_CHANCE(rec->period);
 
-	if (!rec || !s || !st)
+	if (!s || !st)
 		return;
-	if (begin_ns && ns >= min_ns) {
-		n = rec->nr & (PA_CHAIN_SLOTS - 1);
-		chance = rec->period;
-		rec->res |= chance & (PA_OFF_SURE - 1);
-		rec->time = now;
-		rec->cpu = cpu;
-		rec->period = weigh(ns, chance);
-		emit(s, st, cpu, rec->pid, rec, 64 + 8 * (__u64)n);
-	}
-	bpf_map_delete_elem(&waits, &key);
+	rec->res |= chance & (PA_OFF_SURE - 1);
+	rec->time = now;
+	rec->cpu = cpu;
+	rec->period = weigh(ns, chance);
+	emit(s, st, cpu, rec->pid, rec, 64 + 8 * (__u64)n);
 }
 
 static __always_inline void come_back(__u32 key, __u32 cpu, struct pa_off_cpu *c, __u64 now)
 {
 	struct pa_off_thread *t = find_slot(key);
+	struct pa_sample_record *rec = NULL;
 	__u64 out_ns, ns, guess, us;
+	bool counts;
 
 	if (!t || !t->out_ns)
 		return;
 	out_ns = t->out_ns & ~PA_OFF_KEPT;
 	ns = now - (out_ns > begin_ns ? out_ns : begin_ns);
+	if (t->out_ns & PA_OFF_KEPT)
+		rec = bpf_map_lookup_elem(&waits, &key);
+	if (rec)
+		ns -= own_time(rec, c, cpu, ns);
 	/* a long wait is remembered for a while: to be wrong that way does no harm */
 	us = ns >> 10;
 	guess = (__u64)t->guess_us * 3 / 4;
 	if (guess < us)
 		guess = us < ~0U ? us : ~0U;
 	t->guess_us = guess;
-	if (begin_ns && ns >= min_ns) {
+	counts = begin_ns && ns >= min_ns;
+	if (counts) {
 		c->ended++;
 		c->ended_ns += ns;
 	}
-	if (t->out_ns & PA_OFF_KEPT)
-		end_wait(cpu, key, now, ns);
+	if (rec && counts)
+		end_wait(rec, cpu, now, ns);
+	if (rec)
+		bpf_map_delete_elem(&waits, &key);
 	t->out_ns = 0;
 }
 
@@ -495,6 +523,8 @@ int off_switch(__u64 *ctx)
 		leave(ctx, prev, cpu, c, now, ctx[0], state);
 	if (next_tid)
 		come_back(next_tid, cpu, c, now);
+	else
+		c->idle_cnt++;
 	return 0;
 }
 

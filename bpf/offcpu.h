@@ -26,6 +26,14 @@ enum pa_off_reason {
 #define PA_OFF_SLOTS_MAX (1 << 17)
 #define PA_OFF_SECOND(tid) ((tid)*0x9e3779b1U >> 8) /* its other slot */
 
+/* period of a sample in waits: its chance, how long the taking of its stack took (ns), and how
+ * often its CPU had been idle then */
+#define PA_OFF_CHANCE(period) ((__u32)(period)&0xfffff)
+#define PA_OFF_TOOK(period) ((period) >> 20 & 0xffffff)
+#define PA_OFF_IDLES(period) ((__u32)((period) >> 44))
+#define PA_OFF_PERIOD(chance, took, idles)                                                         \
+	((chance) | ((took) < 0xffffff ? (took) : 0xffffff) << 20 | (__u64)(idles) << 44)
+
 /* Ring entry: struct pa_miss_record of a wait that goes on. Its sample comes later, with the
  * kernel's part of the chain and PA_OFF_AWAITS in res. */
 #define PA_RING_TYPE_WAIT 0x10003
@@ -94,7 +102,9 @@ struct pa_off_cpu {
 	__u32 last_tgid; /* that was of interest here: it passes the filter */
 	__u32 skip;	 /* of the kernel's chain: frames of tracing itself */
 	__u32 no_skip;	 /* their number can't be found out */
-	__u64 pad[5];
+	__u32 idle_cnt;	 /* times that it had nothing to do */
+	__u32 pad1;
+	__u64 pad[4];
 };
 _Static_assert(sizeof(struct pa_off_cpu) == 128, "two cache lines");
 

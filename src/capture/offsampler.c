@@ -633,7 +633,7 @@ static int flush_one(struct pa_offsampler *o, const struct pa_off_thread *t, uin
 	if (bpf_map_lookup_elem(bpf_map__fd(o->skel->maps.waits), &tid, rec) ||
 	    rec->nr > PA_CHAIN_SLOTS || rec->size != 64 + 8 * rec->nr)
 		return 0;
-	chance = rec->period;
+	chance = PA_OFF_CHANCE(rec->period);
 	rec->time = o->skel->bss->end_ns;
 	rec->res |= chance & (PA_OFF_SURE - 1);
 	rec->period = chance && chance < PA_OFF_SURE
