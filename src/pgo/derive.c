@@ -12,6 +12,10 @@
 
 #include "pgo/file.h"
 
+/* Without branches, how often a function is entered is seen where its code begins: so many bytes are
+ * executed once per call, more or less. */
+#define ENTRY_BYTES 32
+
 #define LINE_MASK 0xffff /* what compilers keep of a line, relative to its function's */
 
 /* ---- counts by address ------------------------------------------------------------------------
@@ -164,6 +168,7 @@ struct derivation {
 	struct segments segments;
 	size_t at; /* the first segment that ends behind what was gone through */
 	uint32_t outer;
+	bool by_branches;
 };
 
 /* The function that holds code: as the debug information says, unless that has only the name in
@@ -288,6 +293,25 @@ static int count_piece(void *ctx, const struct pa_code_piece *piece)
 	return 0;
 }
 
+static bool is_entry(const struct derivation *d, uint64_t vaddr)
+{
+	uint64_t start;
+
+	return !is_cold_part(pa_pgo_file__symbol(d->f, vaddr, &start));
+}
+
+/* How often a function of samples was entered. @param s  its first segment */
+static uint64_t guess_head(const struct derivation *d, const struct segment *s,
+			   const struct pa_code_range *range)
+{
+	const struct segment *end = d->segments.list + d->segments.cnt;
+	uint64_t head = 1; /* samples show that it was */
+
+	for (; s < end && s->start < range->end && s->start - range->start < ENTRY_BYTES; s++)
+		head = s->cnt > head ? s->cnt : head;
+	return head;
+}
+
 static int count_functions(struct derivation *d)
 {
 	size_t i = 0;
@@ -308,6 +332,8 @@ static int count_functions(struct derivation *d)
 			err = pa_dwarf__each_piece(d->f->dwarf, &range, count_piece, d);
 		if (err)
 			return err;
+		if (d->outer != PA_NONE && !d->by_branches && is_entry(d, range.start))
+			d->p->functions[d->outer].head += guess_head(d, s, &range);
 		while (i < d->segments.cnt && d->segments.list[i].end <= range.end)
 			i++;
 		/* the rest is another function's */
@@ -355,13 +381,12 @@ static int first_frame(void *ctx, const struct pa_code_piece *piece)
 static int find_entry(struct derivation *d, uint64_t vaddr)
 {
 	struct pa_code_range range;
-	uint64_t start;
 	int err = pa_dwarf__code_range(d->f->dwarf, vaddr, &range);
 
 	d->outer = PA_NONE;
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	if (range.start != vaddr || is_cold_part(pa_pgo_file__symbol(d->f, vaddr, &start)))
+	if (range.start != vaddr || !is_entry(d, vaddr))
 		return 0;
 	err = pa_dwarf__each_piece(d->f->dwarf, &range, first_frame, d);
 	return err == -ECANCELED ? 0 : err;
@@ -397,7 +422,7 @@ static int count_branch(struct derivation *d, const struct pa_pgo_count *b)
 int pa_pgo_profile__derive(struct pa_pgo_profile *p, const struct pa_pgo_binary *b,
 			   struct pa_pgo_file *f, bool by_branches)
 {
-	struct derivation d = {.p = p, .f = f, .outer = PA_NONE};
+	struct derivation d = {.p = p, .f = f, .outer = PA_NONE, .by_branches = by_branches};
 	int err = make_segments(by_branches ? &b->ranges : &b->addresses, f, by_branches,
 				&d.segments);
 

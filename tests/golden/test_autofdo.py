@@ -174,7 +174,7 @@ def test_dwarf_versions_agree(compiled, convert, tmp_path):
         out, said = convert(data, "-b", program.path, "-f", "text", name=f"{i}.txt")
         said.ok()
         texts.append((out.read_text(), Profile(out).lines))
-    assert len(texts[0][1]) > 10
+    assert len(texts[0][1]) >= 9
     assert len({text for text, _ in texts[:-1]}) == 1
     assert texts[-1][1] == texts[0][1]  # which code has no line differs there
 
