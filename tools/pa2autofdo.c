@@ -229,7 +229,11 @@ static int read_captures(struct job *job)
 	for (size_t i = 0; i < job->in.cnt; i++)
 		if (add_input(job, i))
 			return -1;
-	pa_pgo__finish(&job->pgo);
+	if (pa_pgo__finish(&job->pgo)) {
+		tool_message(tool_input_name(job->opts->files.inputs[0]),
+			     "failed to count: out of memory");
+		return -1;
+	}
 	return judge_captures(job);
 }
 

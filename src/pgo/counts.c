@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "addrsort.h"
 #include "pgo/pgo.h"
 
 /* What is executed between two branches is not longer; data that says so is damaged. */
@@ -216,32 +217,60 @@ int pa_pgo__add(struct pa_pgo *p, struct pa_session *s, const bool *counts, size
 /* ---- adding up --------------------------------------------------------------------------------
  */
 
-static int compare_counts(const void *pa, const void *pb)
+/* Sort keys of counts by one of their ends; what is equal keeps its order. */
+static int sort_keys(struct pa_addrkey *keys, const struct pa_pgo_counts *c, bool by_to)
 {
-	const struct pa_pgo_count *a = pa, *b = pb;
+	for (size_t i = 0; i < c->cnt; i++) {
+		const struct pa_pgo_count *count = &c->list[keys[i].index];
 
-	if (a->from != b->from)
-		return a->from < b->from ? -1 : 1;
-	return a->to < b->to ? -1 : a->to > b->to;
+		keys[i].addr = by_to ? count->to : count->from;
+	}
+	return pa_addrkeys__sort(keys, c->cnt);
 }
 
-static void add_up(struct pa_pgo_counts *c)
+/* In order of from, then of to. */
+static int sort_counts(struct pa_pgo_counts *c, bool has_to)
+{
+	struct pa_addrkey *keys = malloc((c->cnt + 1) * sizeof(*keys));
+	struct pa_pgo_count *list = malloc((c->cnt + 1) * sizeof(*list));
+	int err = keys && list && c->cnt < UINT32_MAX ? 0 : -ENOMEM;
+
+	for (size_t i = 0; !err && i < c->cnt; i++)
+		keys[i] = (struct pa_addrkey){.index = (uint32_t)i};
+	if (!err && has_to)
+		err = sort_keys(keys, c, true);
+	if (!err)
+		err = sort_keys(keys, c, false);
+	for (size_t i = 0; !err && i < c->cnt; i++)
+		list[i] = c->list[keys[i].index];
+	free(keys);
+	if (err) {
+		free(list);
+		return err;
+	}
+	free(c->list);
+	c->list = list;
+	c->cap = c->cnt + 1;
+	return 0;
+}
+
+static int add_up(struct pa_pgo_counts *c, bool has_to)
 {
 	size_t kept = 0;
+	int err = c->cnt > 1 ? sort_counts(c, has_to) : 0;
 
-	if (c->cnt > 1)
-		qsort(c->list, c->cnt, sizeof(*c->list), compare_counts);
-	for (size_t i = 0; i < c->cnt; i++) {
+	for (size_t i = 0; !err && i < c->cnt; i++) {
 		struct pa_pgo_count *last = kept ? &c->list[kept - 1] : NULL;
 
-		if (last && !compare_counts(last, &c->list[i])) {
+		if (last && last->from == c->list[i].from && last->to == c->list[i].to) {
 			last->cnt += c->list[i].cnt;
 			last->mispredicted_cnt += c->list[i].mispredicted_cnt;
 		} else {
 			c->list[kept++] = c->list[i];
 		}
 	}
-	c->cnt = kept;
+	c->cnt = err ? c->cnt : kept;
+	return err;
 }
 
 static int compare_binaries(const void *pa, const void *pb)
@@ -253,15 +282,20 @@ static int compare_binaries(const void *pa, const void *pb)
 	return strcmp(a->path, b->path);
 }
 
-void pa_pgo__finish(struct pa_pgo *p)
+int pa_pgo__finish(struct pa_pgo *p)
 {
-	for (size_t i = 0; i < p->cnt; i++) {
-		add_up(&p->binaries[i].addresses);
-		add_up(&p->binaries[i].ranges);
-		add_up(&p->binaries[i].branches);
+	int err = 0;
+
+	for (size_t i = 0; !err && i < p->cnt; i++) {
+		err = add_up(&p->binaries[i].addresses, false);
+		if (!err)
+			err = add_up(&p->binaries[i].ranges, true);
+		if (!err)
+			err = add_up(&p->binaries[i].branches, true);
 	}
 	if (p->cnt > 1)
 		qsort(p->binaries, p->cnt, sizeof(*p->binaries), compare_binaries);
+	return err;
 }
 
 void pa_pgo__free(struct pa_pgo *p)

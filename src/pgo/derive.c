@@ -12,8 +12,8 @@
 
 #include "pgo/file.h"
 
-/* Without branches, how often a function is entered is seen where its code begins: so many bytes are
- * executed once per call, more or less. */
+/* Without branches, how often a function is entered is seen where its code begins: so many bytes
+ * are executed once per call, more or less. */
 #define ENTRY_BYTES 32
 
 #define LINE_MASK 0xffff /* what compilers keep of a line, relative to its function's */
@@ -43,13 +43,13 @@ static int compare_edges(const void *pa, const void *pb)
 }
 
 static size_t make_edges(const struct pa_pgo_counts *counts, const struct pa_pgo_file *f,
-			 bool are_ranges, struct edge *edges)
+			 struct edge *edges)
 {
 	size_t cnt = 0;
 
 	for (size_t i = 0; i < counts->cnt; i++) {
 		const struct pa_pgo_count *c = &counts->list[i];
-		uint64_t vaddr, bytes = are_ranges ? c->to - c->from + 1 : 1;
+		uint64_t vaddr, bytes = c->to - c->from + 1;
 
 		if (!pa_pgo_file__vaddr(f, c->from, &vaddr) || vaddr + bytes < vaddr)
 			continue;
@@ -60,20 +60,16 @@ static size_t make_edges(const struct pa_pgo_counts *counts, const struct pa_pgo
 }
 
 /* Counts of overlapping ranges add up: segments don't overlap. */
-static int make_segments(const struct pa_pgo_counts *counts, const struct pa_pgo_file *f,
-			 bool are_ranges, struct segments *out)
+static int add_ranges(const struct pa_pgo_counts *counts, const struct pa_pgo_file *f,
+		      struct segments *out)
 {
 	struct edge *edges = malloc((counts->cnt * 2 + 1) * sizeof(*edges));
 	uint64_t sum = 0;
 	size_t cnt;
 
-	out->cnt = 0;
-	out->list = malloc((counts->cnt * 2 + 1) * sizeof(*out->list));
-	if (!edges || !out->list) {
-		free(edges);
+	if (!edges)
 		return -ENOMEM;
-	}
-	cnt = make_edges(counts, f, are_ranges, edges);
+	cnt = make_edges(counts, f, edges);
 	if (cnt > 1)
 		qsort(edges, cnt, sizeof(*edges), compare_edges);
 	for (size_t i = 0; i < cnt; i++) {
@@ -83,6 +79,51 @@ static int make_segments(const struct pa_pgo_counts *counts, const struct pa_pgo
 				(struct segment){edges[i].vaddr, edges[i + 1].vaddr, sum};
 	}
 	free(edges);
+	return 0;
+}
+
+static int compare_segments(const void *pa, const void *pb)
+{
+	const struct segment *a = pa, *b = pb;
+
+	return a->start < b->start ? -1 : a->start > b->start;
+}
+
+/* Addresses are in order of offsets, nearly always that of virtual addresses too. */
+static void add_addresses(const struct pa_pgo_counts *counts, const struct pa_pgo_file *f,
+			  struct segments *out)
+{
+	bool is_sorted = true;
+	uint64_t vaddr;
+
+	for (size_t i = 0; i < counts->cnt; i++) {
+		struct segment *last = out->cnt ? &out->list[out->cnt - 1] : NULL;
+
+		if (!pa_pgo_file__vaddr(f, counts->list[i].from, &vaddr) || vaddr == UINT64_MAX)
+			continue;
+		if (last && last->start == vaddr) {
+			last->cnt += counts->list[i].cnt;
+			continue;
+		}
+		is_sorted &= !last || last->start < vaddr;
+		out->list[out->cnt++] = (struct segment){vaddr, vaddr + 1, counts->list[i].cnt};
+	}
+	if (!is_sorted)
+		qsort(out->list, out->cnt, sizeof(*out->list), compare_segments);
+}
+
+static int make_segments(const struct pa_pgo_binary *b, const struct pa_pgo_file *f,
+			 bool by_branches, struct segments *out)
+{
+	const struct pa_pgo_counts *counts = by_branches ? &b->ranges : &b->addresses;
+
+	out->cnt = 0;
+	out->list = malloc((counts->cnt * 2 + 1) * sizeof(*out->list));
+	if (!out->list)
+		return -ENOMEM;
+	if (by_branches)
+		return add_ranges(counts, f, out);
+	add_addresses(counts, f, out);
 	return 0;
 }
 
@@ -162,6 +203,12 @@ static size_t name_bytes(const char *symbol)
 	return bytes;
 }
 
+/* What is inlined, as it was entered last. */
+struct entered {
+	const char *name;
+	uint32_t line, discriminator, function;
+};
+
 struct derivation {
 	struct pa_pgo_profile *p;
 	struct pa_pgo_file *f;
@@ -169,6 +216,9 @@ struct derivation {
 	size_t at; /* the first segment that ends behind what was gone through */
 	uint32_t outer;
 	bool by_branches;
+	uint32_t entered_in; /* the outer function of entered */
+	size_t entered_cnt;
+	struct entered entered[PA_CODE_FRAMES_MAX];
 };
 
 /* The function that holds code: as the debug information says, unless that has only the name in
@@ -202,6 +252,27 @@ static uint32_t line_of(const struct pa_code_frame *f)
 	return (f->line - f->start_line) & LINE_MASK;
 }
 
+/* What frame f calls in a function, found or made, unless it was entered at that depth before.
+ * @return PA_NONE without memory */
+static uint32_t enter_one(struct derivation *d, size_t depth, uint32_t function,
+			  const struct pa_code_frame *f)
+{
+	struct pa_pgo_function key = {.parent = function, .line = line_of(f)};
+	struct entered *e = &d->entered[depth];
+
+	if (depth < d->entered_cnt && e->name == f[-1].name && e->line == f->line &&
+	    e->discriminator == f->discriminator)
+		return e->function;
+	key.discriminator = base_of(d->p, f->discriminator);
+	key.name = pa_pgo_profile__name(d->p, f[-1].name);
+	if (key.name == PA_NONE)
+		return PA_NONE;
+	*e = (struct entered){f[-1].name, f->line, f->discriminator,
+			      pa_pgo_profile__function(d->p, &key)};
+	d->entered_cnt = depth + 1;
+	return e->function;
+}
+
 /* From the outer function inwards to the one whose code it is; adds to all totals.
  * @return 0 (*out PA_NONE: where one is called is not known), -ENOMEM */
 static int enter(struct derivation *d, const struct pa_code_piece *piece, uint64_t total,
@@ -210,18 +281,17 @@ static int enter(struct derivation *d, const struct pa_code_piece *piece, uint64
 	struct pa_pgo_profile *p = d->p;
 	uint32_t function = d->outer;
 
+	if (d->entered_in != d->outer)
+		d->entered_cnt = 0;
+	d->entered_in = d->outer;
 	p->functions[function].total += total;
 	for (size_t i = piece->frame_cnt; i-- > 1;) {
 		const struct pa_code_frame *f = &piece->frames[i];
-		struct pa_pgo_function key = {.parent = function};
 
 		*out = PA_NONE;
 		if (!has_place(f) || !is_usable(f[-1].name))
 			return 0;
-		key.name = pa_pgo_profile__name(p, f[-1].name);
-		key.line = line_of(f);
-		key.discriminator = base_of(p, f->discriminator);
-		function = key.name == PA_NONE ? PA_NONE : pa_pgo_profile__function(p, &key);
+		function = enter_one(d, piece->frame_cnt - 1 - i, function, f);
 		if (function == PA_NONE)
 			return -ENOMEM;
 		p->functions[function].total += total;
@@ -422,9 +492,12 @@ static int count_branch(struct derivation *d, const struct pa_pgo_count *b)
 int pa_pgo_profile__derive(struct pa_pgo_profile *p, const struct pa_pgo_binary *b,
 			   struct pa_pgo_file *f, bool by_branches)
 {
-	struct derivation d = {.p = p, .f = f, .outer = PA_NONE, .by_branches = by_branches};
-	int err = make_segments(by_branches ? &b->ranges : &b->addresses, f, by_branches,
-				&d.segments);
+	struct derivation d = {.p = p,
+			       .f = f,
+			       .outer = PA_NONE,
+			       .entered_in = PA_NONE,
+			       .by_branches = by_branches};
+	int err = make_segments(b, f, by_branches, &d.segments);
 
 	p->is_flow_sensitive = f->is_flow_sensitive;
 	for (size_t i = 0; !err && i < d.segments.cnt; i++) {

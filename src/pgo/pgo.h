@@ -71,8 +71,8 @@ size_t pa_pgo__choose_events(const struct pd_events *events, const struct pa_ses
 /** Add what a session has seen, of the events that count. It must live as long as p.
  *  @return 0, -ENOMEM */
 int pa_pgo__add(struct pa_pgo *p, struct pa_session *s, const bool *counts, size_t event_cnt);
-/** Sort and add up. */
-void pa_pgo__finish(struct pa_pgo *p);
+/** Sort and add up. @return 0, -ENOMEM */
+int pa_pgo__finish(struct pa_pgo *p);
 void pa_pgo__free(struct pa_pgo *p);
 
 /* ---- file.c: the binary -----------------------------------------------------------------------

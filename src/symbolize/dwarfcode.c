@@ -41,7 +41,7 @@ struct walk {
 	pa_code_fn fn;
 	void *ctx;
 	uint32_t node; /* that frames are of */
-	struct pa_code_frame frames[PA_DWARF_INLINES_MAX];
+	struct pa_code_frame frames[PA_CODE_FRAMES_MAX];
 	size_t frame_cnt;
 };
 
@@ -64,7 +64,7 @@ static int set_frames(struct walk *w, uint32_t node)
 		if (err)
 			break;
 		fn = &w->d->fns[n->fn];
-		if (w->frame_cnt == PA_DWARF_INLINES_MAX)
+		if (w->frame_cnt == PA_CODE_FRAMES_MAX)
 			w->frame_cnt--;
 		w->frames[w->frame_cnt++] = (struct pa_code_frame){fn->system_name, fn->start_line,
 								   line, discriminator};

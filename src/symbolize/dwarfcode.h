@@ -8,6 +8,9 @@
 
 #include "symbolize/internal.h"
 
+/** A piece has at most so many frames. */
+#define PA_CODE_FRAMES_MAX 128
+
 /** A function, and where in it: the innermost by its row, the others by what they call. */
 struct pa_code_frame {
 	const char *name;    /* linkage name, else the name in the source; "" unknown */
