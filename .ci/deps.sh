@@ -49,6 +49,11 @@ check_packages() {
 	linux-perf perf                 # foreign reader of perf.data
 	hotspot hotspot                 # foreign reader of perf.data
 	autofdo create_llvm_prof        # foreign reader of perf.data
+	clang-14 clang-14               # profiles are derived for what it compiles, and given to it
+	lld-14 ld.lld-14                # programs whose file offsets are not their addresses
+	llvm-14 llvm-profdata-14        # reads sample profiles; llvm-profgen derives them
+	llvm-16 llvm-profdata-16        # the same, later
+	bolt-16 perf2bolt-16            # reads profiles for BOLT
 	golang-go go                    # go tool pprof, foreign reader of profiles
 	dwz dwz                         # DWARF shared among files
 	gdb gdb                         # reference stacks
