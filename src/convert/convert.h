@@ -181,20 +181,20 @@ const struct pa_frame *pa_session__frame(const struct pa_session *s, size_t i);
 
 /* ---- with the option traces ------------------------------------------------------------- */
 
-/** Where code is. */
+/** Where code is. Packed, as there are many. */
 struct pa_spot {
 	uint64_t offset; /* in the file */
 	uint32_t image;	 /* index for pa_session__image; UINT32_MAX: kernel, JIT, unmapped, none */
-};
+} __attribute__((packed, aligned(4)));
 
 /** What was seen to happen: a branch from from to to, or, where from and prev are none, a sample at
  *  to. Execution went from prev, where the branch before it led, to from, unless prev is none. */
 struct pa_trace {
 	struct pa_spot prev, from, to;
-	uint64_t cnt, mispredicted_cnt;
 	uint16_t event;
 	bool is_sample;
 	bool is_kernel; /* to is the kernel's */
+	uint64_t cnt, mispredicted_cnt;
 };
 /** All traces, in no order, each different from the others. Borrowed until the next call on s. */
 const struct pa_trace *pa_session__traces(const struct pa_session *s, size_t *cnt);

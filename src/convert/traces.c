@@ -10,7 +10,7 @@
 
 #include "convert/session.h"
 
-enum { CACHE_SLOTS = 1 << 15, TRACES_MAX = INT32_MAX };
+enum { CACHE_SLOTS = 1 << 17, TRACES_MAX = INT32_MAX };
 /* Some processors repeat the newest branch: a loop to itself of that length is none. */
 enum { REPEATED_BYTES = 0x1000 };
 
@@ -27,9 +27,8 @@ struct raw {
 struct pa_trace_slot {
 	uint64_t prev, from, to;
 	uint32_t context, trace_plus1;
-	uint16_t event;
-	bool is_kernel;
 };
+_Static_assert(sizeof(struct pa_trace_slot) == 32, "two in a cache line");
 
 static int find_spot(struct pa_session *s, const struct pa_place_context *c, uint64_t addr,
 		     struct pa_spot *out)
@@ -120,14 +119,14 @@ static int count(struct pa_session *s, const struct pa_place_context *c, const s
 		return -ENOMEM;
 	slot = &t->cache[pa_hash_words(words, 4, s->seed) % CACHE_SLOTS];
 	if (!slot->trace_plus1 || slot->to != raw->to || slot->from != raw->from ||
-	    slot->prev != raw->prev || slot->context != raw->context || slot->event != raw->event ||
-	    slot->is_kernel != raw->is_kernel) {
+	    slot->prev != raw->prev || slot->context != raw->context ||
+	    t->list[slot->trace_plus1 - 1].event != raw->event ||
+	    t->list[slot->trace_plus1 - 1].is_kernel != raw->is_kernel) {
 		int err = locate(s, c, raw, &i);
 
 		if (err)
 			return err;
-		*slot = (struct pa_trace_slot){raw->prev, raw->from,  raw->to,	     raw->context,
-					       i + 1,	  raw->event, raw->is_kernel};
+		*slot = (struct pa_trace_slot){raw->prev, raw->from, raw->to, raw->context, i + 1};
 	}
 	i = slot->trace_plus1 - 1;
 	t->list[i].cnt++;
