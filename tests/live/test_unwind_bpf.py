@@ -56,7 +56,8 @@ class Counts(dict):
 
     def check(self, unfinished_max=0.1):
         """What is asked of every program; what is wrong is never for a busy machine's sake."""
-        if self.get("identical_percent", 100) < 99.5:
+        if self.get("identical_percent", 100) < 99.5 or \
+                self["blind_identical"] < 0.995 * self["blind"]:
             pytest.fail(self.text)
         assert self["samples"] >= SAMPLES_MIN, self.text
         assert self["libdw_unfinished"] <= unfinished_max * self["samples"], self.text
