@@ -10,7 +10,7 @@
 
 #include "convert/session.h"
 
-enum { CACHE_SLOTS = 1 << 17, TRACES_MAX = INT32_MAX };
+enum { CACHE_SLOTS = 1 << 15, TRACES_MAX = INT32_MAX };
 /* Some processors repeat the newest branch: a loop to itself of that length is none. */
 enum { REPEATED_BYTES = 0x1000 };
 

@@ -6,6 +6,7 @@
 #ifndef PA_TRACES_H
 #define PA_TRACES_H
 
+#include "convert/convert.h"
 #include "convert/places.h"
 
 /** Zero-initialized is empty. */
