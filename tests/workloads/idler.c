@@ -16,8 +16,8 @@
 
 #include "burn.h"
 
-#define DISK_BYTES (4 << 20)
-#define DISK_PIECE (64 << 10)
+#define DISK_BYTES (16 << 20)
+#define DISK_PIECE (1 << 20) /* a wait is much longer than what two switches take */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static sem_t held;
