@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The BPF walker's chains are those of libdw, pc by pc: unwindcheck compares each sample's."""
+import os
 import pathlib
 import re
 import subprocess
@@ -86,8 +87,8 @@ def test_workload(check, workload, name):
 def test_traps(check, workload, name):
     # libdw doesn't see that a coroutine's stack ends
     counts = check([workload(name), "--seconds", "60"]).check(unfinished_max=0.4)
-    assert counts["end_complex"] > 0, counts.text  # vfork
-    whole = counts["end_complete"] + counts["end_complex"] + counts.get("end_deep", 0)
+    assert os.uname().machine != "x86_64" or counts["end_complex"] > 0, counts.text  # vfork
+    whole = counts["end_complete"] + counts.get("end_complex", 0) + counts.get("end_deep", 0)
     assert whole >= 0.995 * counts["samples"], counts.text
 
 

@@ -647,11 +647,13 @@ static void compare(struct check *c, const struct pa_miss_record *m)
 	walk_libdw(c);
 	if (end != PA_WALK_COMPLETE)
 		note_stop(c, "walker", end_name(end), m->ips + 1, m->nr - 1);
-	if (is_blind(c)) {
+	if (is_blind(c) && c->ours.is_finished) {
 		c->blind++;
-		c->blind_identical +=
-			m->nr - 1 == c->ours.cnt &&
-			!memcmp(m->ips + 1, c->ours.ips, c->ours.cnt * sizeof(*c->ours.ips));
+		c->dw = c->ours;
+		if (is_same(m->ips + 1, m->nr - 1, &c->dw))
+			c->blind_identical++;
+		else
+			note(c, "walker", end, m->ips + 1, m->nr - 1);
 		return;
 	}
 	if (!c->dw.is_finished) {
