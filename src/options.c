@@ -492,7 +492,7 @@ static int check_outputs(const struct options *o)
 		{"--perf-data-output", o->perf_data_output},
 		{"--offcpu-output", o->offcpu_output},
 		{"--offcpu-perf-data-output", o->offcpu_perf_data_output},
-		{"--pmu-output", o->agent.pmu_output},
+		{"--pmu-output", o->agent.pmu && !o->agent.pmu_output ? "-" : o->agent.pmu_output},
 	};
 	char msg[160];
 

@@ -45,6 +45,12 @@ WRONG = [
     (["--pmu", "-a", "--perf-data-output", "x"], "only valid with --profile"),
     ([*A, "--pmu", "--pmu-output", "x", "--profile-output", "x"], "name the same file"),
 ]
+# the report of --pmu goes to standard output when nothing else is said
+WRONG += [(["-a", kind, "--pmu", option, "-"], f"{option} and --pmu-output can't both be -")
+          for kind, option in (("--profile", "--profile-output"),
+                               ("--profile", "--perf-data-output"),
+                               ("--offcpu", "--offcpu-output"),
+                               ("--offcpu", "--offcpu-perf-data-output"))]
 WRONG += [([*A, option], option) for option in (
     "--pid", "--duration", "--sample-rate", "--period", "--event", "--cpu", "--ring-size",
     "--profile-output", "--perf-data-output", "--tag")]
