@@ -15,7 +15,8 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-#define PA_PF_IO_WORKER 0x00000010 /* include/linux/sched.h */
+#define PA_PF_EXITING 0x00000004 /* include/linux/sched.h */
+#define PA_PF_IO_WORKER 0x00000010
 #define PA_PF_KTHREAD 0x00200000
 #define PA_PROT_EXEC 4
 

@@ -4,9 +4,9 @@
  * histograms that stay in the kernel, with what the hardware counted meanwhile.
  *
  * All is accounted when a thread leaves its CPU: it is the current one then, whose ids are cheap
- * to ask for in any pid namespace. What is known before, its wait and the counters at its start,
- * is kept with the CPU. When a thread became runnable is kept in a table with a slot for each
- * thread id (modulo its size), which costs less than a map that allocates.
+ * to ask for, in a pid namespace until it has exited. What is known before, its wait and the
+ * counters at its start, is kept with the CPU. When a thread became runnable is kept in a table
+ * with a slot for each thread id (modulo its size), which costs less than a map that allocates.
  */
 #include "kernel.h"
 #include "sched.h"
@@ -28,6 +28,10 @@ bool ending;	/* set by user space: nothing is accounted after a CPU's last cut *
 
 /* Processes that were counted: for their number alone */
 __u64 seen[PA_SCHED_SEEN_BITS / 64];
+
+/* With use_pidns: thread id << 32 | process id there, 0 of who is elsewhere, of threads that exit
+ */
+__u64 exits[PA_SCHED_EXITS];
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -150,13 +154,43 @@ static __always_inline void add_hardware(struct pa_sched_totals *t,
 	}
 }
 
+/* A thread that nobody waits for has no number in a pid namespace any more when it leaves its CPU
+ * for the last time. Here it still has. */
+SEC("tp_btf/sched_process_exit")
+int sched_exits(__u64 *ctx)
+{
+	__u32 own = bpf_get_current_pid_tgid(), tgid, tid;
+
+	if (!current_ids(&tgid, &tid))
+		tgid = 0;
+	exits[own & (PA_SCHED_EXITS - 1)] = (__u64)own << 32 | tgid;
+	return 0;
+}
+
+/** Process id of the current thread. @return 0: it is not counted */
+static __always_inline __u32 current_process(void)
+{
+	const struct task_struct *task;
+	__u32 tgid, tid;
+	__u64 noted;
+
+	if (current_ids(&tgid, &tid))
+		return tgid;
+	task = use_pidns ? (void *)bpf_get_current_task() : NULL;
+	if (!task || !(BPF_CORE_READ(task, flags) & PA_PF_EXITING))
+		return 0;
+	tid = bpf_get_current_pid_tgid();
+	noted = exits[tid & (PA_SCHED_EXITS - 1)];
+	return noted >> 32 == tid ? (__u32)noted : 0;
+}
+
 /** The current thread's totals. @return NULL: it is not counted */
 static __always_inline struct pa_sched_totals *current_totals(struct pa_sched_cpu *c, __u32 cpu)
 {
-	__u32 tgid, tid;
+	__u32 tgid = current_process();
 	__u64 bit, *word;
 
-	if (!current_ids(&tgid, &tid))
+	if (!tgid)
 		return NULL;
 	if (filter_pids && c->last_tgid != tgid && !bpf_map_lookup_elem(&pids, &tgid))
 		return NULL;

@@ -25,7 +25,7 @@
 
 struct pa_sched {
 	struct sched_bpf *skel;
-	struct bpf_link *links[5];
+	struct bpf_link *links[6];
 	size_t link_cnt;
 	size_t slot_cnt; /* CPUs, by number */
 	struct pa_cpus wanted;
@@ -104,6 +104,7 @@ static void configure(struct pa_sched *s, const struct pa_sched_opts *opts, bool
 	}
 	if (sysconf(_SC_PAGESIZE) > 16384) /* THREAD_SIZE is at least a page */
 		skel->rodata->kernel_stack_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+	bpf_program__set_autoload(skel->progs.sched_exits, skel->rodata->use_pidns);
 	bpf_program__set_autoload(skel->progs.follow_fork, opts->follow);
 	bpf_program__set_autoload(skel->progs.follow_exit, opts->follow);
 	bpf_map__set_max_entries(skel->maps.cpus, (uint32_t)s->slot_cnt);
@@ -269,8 +270,8 @@ static int attach(struct pa_sched *s, struct bpf_program *prog)
 int pa_sched__enable(struct pa_sched *s)
 {
 	struct bpf_program *progs[] = {
-		s->skel->progs.follow_fork, s->skel->progs.follow_exit, s->skel->progs.sched_woken,
-		s->skel->progs.sched_new,   s->skel->progs.sched_leave,
+		s->skel->progs.follow_fork, s->skel->progs.follow_exit, s->skel->progs.sched_exits,
+		s->skel->progs.sched_woken, s->skel->progs.sched_new,	s->skel->progs.sched_leave,
 	};
 
 	for (size_t i = 0; i < sizeof(progs) / sizeof(progs[0]); i++) {

@@ -6,6 +6,7 @@ import collections
 import json
 import os
 import re
+import sys
 import time
 
 import pytest
@@ -234,10 +235,50 @@ def test_children_of_a_command(agent, tmp_path):
     assert found.data["process_count"] == 4 and found.reasons["exited"] == 4
 
 
+def in_pid_namespace():
+    return [needs.unshare(), "-pf", "--mount-proc"]
+
+
 def test_in_a_pid_namespace(metrics):
-    found = metrics("sleep", before=[needs.unshare(), "-pf", "--mount-proc"])
+    found = metrics("sleep", before=in_pid_namespace())
     assert found.voluntary - 2 <= found.reasons["voluntary"] + found.reasons["io_wait"]
     assert found.data["process_count"] == 1 and found.reasons["exited"] == 1
+
+
+@pytest.mark.parametrize("where", ["outside", "namespace"])
+def test_threads_that_exit(agent, workload, tmp_path, where):
+    """Their last slices count, also where they have no number any more when these end."""
+    before = in_pid_namespace() if where == "namespace" else []
+    found = Metrics(run.run([*before, agent, "-q", "--pmu", "--pmu-format", "json", "--",
+                             workload("switcher"), "--mode", "threads", "--units", "100"],
+                            cwd=tmp_path).ok())
+    assert found.cpu_ns > 1.5e8
+    assert found.all["cpu_ns"] == pytest.approx(found.cpu_ns, rel=0.05)
+    assert found.data["process_count"] == 1 and found.reasons["exited"] == 101
+
+
+UNAWAITED = """
+import os, signal, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for _ in range(50):
+    if not os.fork():
+        end = time.monotonic() + 0.001
+        while time.monotonic() < end:
+            pass
+        os._exit(0)
+try:
+    os.wait()
+except ChildProcessError:
+    pass
+"""
+
+
+@pytest.mark.parametrize("where", ["outside", "namespace"])
+def test_children_that_nobody_waits_for(agent, tmp_path, where):
+    before = in_pid_namespace() if where == "namespace" else []
+    found = Metrics(run.run([*before, agent, "-q", "--pmu", "--pmu-format", "json", "--",
+                             sys.executable, "-c", UNAWAITED], cwd=tmp_path).ok())
+    assert found.data["process_count"] == 51 and found.reasons["exited"] == 51
 
 
 def test_one_cpu(agent, spawn, workload, tmp_path):

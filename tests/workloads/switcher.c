@@ -8,6 +8,7 @@
  *   share  both burn: they are preempted
  *   yield  both yield after each 20 us
  *   pipe   each wakes the other through a pipe and waits for it, after --units N (0) of 6 us
+ *   threads  --units N threads, one after the other, that burn 2 ms each
  * Prints what the kernel says of them: "voluntary N involuntary N cpu_ns N rounds N". With
  * --windows, in pipe, "BEGIN_NS END_NS ROUNDS" of each 20 ms instead.
  */
@@ -77,6 +78,10 @@ static void *run(void *arg)
 		ping(first);
 		return NULL;
 	}
+	if (is("threads")) {
+		burn_ns(2000000);
+		return NULL;
+	}
 	while (burn_now_ns() < deadline_ns) {
 		if (is("sleep")) {
 			burn_ns(200000);
@@ -110,6 +115,9 @@ int main(int argc, char **argv)
 		return 1;
 	deadline_ns = burn_deadline_ns(argc, argv);
 	prctl(PR_SET_TIMERSLACK, 1);
+	for (unsigned int i = 0; is("threads") && i < units; i++)
+		if (pthread_create(&second, NULL, run, NULL) || pthread_join(second, NULL))
+			return 1;
 	if (is("share") || is("yield") || is("pipe") || is("nap")) {
 		if (pthread_create(&second, NULL, run, pipes))
 			return 1;
