@@ -15,20 +15,39 @@ struct {
 	__type(value, __u8);
 } pids SEC(".maps");
 
+/* With use_pidns: by the kernel's number of a process that joined, its number in the namespace,
+ * which it has no more when it is freed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, __u32);
+} followed SEC(".maps");
+
+__u64 unfollowed_cnt;  /* children that found no room in pids */
+__u32 pids_generation; /* changes when one has left pids: who remembers a look-up asks again */
+
 SEC("tp_btf/sched_process_fork")
 int follow_fork(__u64 *ctx)
 {
 	const struct task_struct *child = (void *)ctx[1];
-	__u32 parent_id, parent_tid, id;
+	__u32 parent_id, parent_tid, id, own = BPF_CORE_READ(child, tgid);
 	__u8 one = 1;
 
-	if (BPF_CORE_READ(child, pid) != BPF_CORE_READ(child, tgid)) /* a thread */
+	if ((__u32)BPF_CORE_READ(child, pid) != own) /* a thread */
 		return 0;
 	/* the forking thread is the current one */
 	if (!current_ids(&parent_id, &parent_tid) || !bpf_map_lookup_elem(&pids, &parent_id))
 		return 0;
 	id = task_id(child);
-	bpf_map_update_elem(&pids, &id, &one, BPF_ANY);
+	if (use_pidns && bpf_map_update_elem(&followed, &own, &id, BPF_ANY)) {
+		__sync_fetch_and_add(&unfollowed_cnt, 1);
+		return 0;
+	}
+	if (bpf_map_update_elem(&pids, &id, &one, BPF_ANY)) {
+		__sync_fetch_and_add(&unfollowed_cnt, 1);
+		bpf_map_delete_elem(&followed, &own);
+	}
 	return 0;
 }
 
@@ -37,12 +56,19 @@ SEC("tp_btf/sched_process_free")
 int follow_exit(__u64 *ctx)
 {
 	const struct task_struct *task = (void *)ctx[0];
-	__u32 id;
+	__u32 own = BPF_CORE_READ(task, tgid), id = own, *noted;
 
-	if (use_pidns || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid))
-		return 0; /* thread_pid is gone by now */
-	id = BPF_CORE_READ(task, tgid);
-	bpf_map_delete_elem(&pids, &id);
+	if ((__u32)BPF_CORE_READ(task, pid) != own)
+		return 0;
+	if (use_pidns) {
+		noted = bpf_map_lookup_elem(&followed, &own);
+		if (!noted)
+			return 0;
+		id = *noted;
+		bpf_map_delete_elem(&followed, &own);
+	}
+	if (!bpf_map_delete_elem(&pids, &id))
+		__sync_fetch_and_add(&pids_generation, 1);
 	return 0;
 }
 

@@ -184,6 +184,19 @@ static __always_inline __u32 current_process(void)
 	return noted >> 32 == tid ? (__u32)noted : 0;
 }
 
+static __always_inline bool passes(struct pa_sched_cpu *c, __u32 tgid)
+{
+	__u32 generation = pids_generation;
+
+	if (!filter_pids || (c->last_tgid == tgid && c->generation == generation))
+		return true;
+	if (!bpf_map_lookup_elem(&pids, &tgid))
+		return false;
+	c->last_tgid = tgid;
+	c->generation = generation;
+	return true;
+}
+
 /** The current thread's totals. @return NULL: it is not counted */
 static __always_inline struct pa_sched_totals *current_totals(struct pa_sched_cpu *c, __u32 cpu)
 {
@@ -192,9 +205,8 @@ static __always_inline struct pa_sched_totals *current_totals(struct pa_sched_cp
 
 	if (!tgid)
 		return NULL;
-	if (filter_pids && c->last_tgid != tgid && !bpf_map_lookup_elem(&pids, &tgid))
+	if (!passes(c, tgid))
 		return NULL;
-	c->last_tgid = tgid;
 	word = &seen[(tgid / 64) & (PA_SCHED_SEEN_BITS / 64 - 1)];
 	bit = 1ULL << (tgid & 63);
 	if (!(*word & bit))

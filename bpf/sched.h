@@ -74,8 +74,9 @@ struct pa_sched_cpu {
 	__u8 cut; /* began before the capture */
 	__u8 off; /* this CPU is not asked for */
 	__u8 pad;
-	__u32 last_tgid;  /* that was counted here last: it passes the filter */
-	__u64 lost_waits; /* two threads that waited had one slot of the table */
+	__u32 last_tgid;  /* that was counted here last: it passes the filter... */
+	__u32 generation; /* ...of then */
+	__u32 lost_waits; /* two threads that waited had one slot of the table */
 	struct pa_counter_sum last[PA_COUNTER_CNT];
 };
 _Static_assert(sizeof(struct pa_sched_cpu) == 128, "two cache lines");

@@ -388,20 +388,29 @@ static int watch(struct pa_agent *a, int fd, uint32_t tag)
 	return epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
 }
 
+/* Who has its id later is no target. */
+static int forget_process(struct pa_agent *a, pid_t pid)
+{
+	if (a->capture)
+		pa_capture__remove_pid(a->capture, pid);
+	return pa_agent_forget_in_metrics(a, pid);
+}
+
 static int watch_process(struct pa_agent *a, pid_t pid)
 {
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0), *fds;
+	struct pa_watched *watched;
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 
 	if (fd < 0)
-		return errno == ESRCH ? 0 : -errno;
-	fds = reallocarray(a->pid_fds, a->pid_fd_cnt + 1, sizeof(*fds));
-	if (!fds) {
+		return errno == ESRCH ? forget_process(a, pid) : -errno;
+	watched = reallocarray(a->watched, a->watched_cnt + 1, sizeof(*watched));
+	if (!watched) {
 		close(fd);
 		return -ENOMEM;
 	}
-	a->pid_fds = fds;
-	a->pid_fds[a->pid_fd_cnt++] = fd;
-	return watch(a, fd, PA_WATCH_PROCESS + (uint32_t)a->pid_fd_cnt - 1);
+	a->watched = watched;
+	a->watched[a->watched_cnt++] = (struct pa_watched){fd, pid};
+	return watch(a, fd, PA_WATCH_PROCESS + (uint32_t)a->watched_cnt - 1);
 }
 
 static int watch_all(struct pa_agent *a)
@@ -516,22 +525,23 @@ static void report_progress(struct pa_agent *a, uint64_t now)
 	a->opts.progress(a->opts.ctx, &p);
 }
 
-static void process_gone(struct pa_agent *a, uint32_t i)
+static int process_gone(struct pa_agent *a, uint32_t i)
 {
-	epoll_ctl(a->epoll_fd, EPOLL_CTL_DEL, a->pid_fds[i], NULL);
-	if (++a->gone_cnt < a->pid_fd_cnt)
-		return;
+	epoll_ctl(a->epoll_fd, EPOLL_CTL_DEL, a->watched[i].fd, NULL);
+	if (++a->gone_cnt < a->watched_cnt)
+		return forget_process(a, a->watched[i].pid);
 	a->stop = true;
 	if (!a->opts.command)
 		pa_agent_log(a, PA_LOG_INFO, "%s ended",
-			     a->pid_fd_cnt == 1 ? "The process" : "All processes");
+			     a->watched_cnt == 1 ? "The process" : "All processes");
+	return 0;
 }
 
 static int wait_for_work(struct pa_agent *a, uint64_t now)
 {
 	uint64_t wait_ns = a->capture ? pa_capture__interval_ns(a->capture) : IDLE_NS;
 	struct epoll_event ev[16];
-	int n;
+	int n, err = 0;
 
 	if (a->opts.duration_ns) {
 		uint64_t end = a->info.start_ns + a->opts.duration_ns;
@@ -546,13 +556,13 @@ static int wait_for_work(struct pa_agent *a, uint64_t now)
 	n = epoll_wait(a->epoll_fd, ev, 16, (int)((wait_ns + 999999) / 1000000));
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
-	for (int i = 0; i < n; i++) {
+	for (int i = 0; i < n && !err; i++) {
 		if (ev[i].data.u32 == PA_WATCH_STOP)
 			a->stop = true;
 		else if (ev[i].data.u32 >= PA_WATCH_PROCESS)
-			process_gone(a, ev[i].data.u32 - PA_WATCH_PROCESS);
+			err = process_gone(a, ev[i].data.u32 - PA_WATCH_PROCESS);
 	}
-	return 0;
+	return err;
 }
 
 /* All from before the pass has come. */
@@ -639,9 +649,9 @@ void pa_agent__free(struct pa_agent *a)
 	pd_events__free(a->on.events);
 	pd_events__free(a->off.events);
 	pa_cpus__free(&a->cpus);
-	for (size_t i = 0; i < a->pid_fd_cnt; i++)
-		close(a->pid_fds[i]);
-	free(a->pid_fds);
+	for (size_t i = 0; i < a->watched_cnt; i++)
+		close(a->watched[i].fd);
+	free(a->watched);
 	if (a->epoll_fd >= 0)
 		close(a->epoll_fd);
 	if (a->stop_fd >= 0)

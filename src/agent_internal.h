@@ -21,7 +21,7 @@
 /* epoll tags */
 #define PA_WATCH_STOP 0
 #define PA_WATCH_RINGS 1
-#define PA_WATCH_PROCESS 2 /* + index into pid_fds */
+#define PA_WATCH_PROCESS 2 /* + index into watched */
 
 /** What samples of one kind become. */
 struct pa_output {
@@ -32,6 +32,12 @@ struct pa_output {
 	bool failed;		 /* the writer said so, and it was reported */
 	struct pa_bytes tracing; /* TRACING_DATA; empty: none */
 	uint64_t fired_cnt, written_cnt, lost_cnt;
+};
+
+/** A process whose end is awaited. */
+struct pa_watched {
+	int fd; /* pidfd */
+	pid_t pid;
 };
 
 struct pa_agent {
@@ -49,8 +55,8 @@ struct pa_agent {
 	struct pd_blob_capture info;
 	struct pa_agent_result result;
 	int epoll_fd, stop_fd;
-	int *pid_fds;
-	size_t pid_fd_cnt, gone_cnt;
+	struct pa_watched *watched;
+	size_t watched_cnt, gone_cnt;
 	uint64_t progress_ns, metrics_ns; /* when last */
 	bool started, running, stop;
 	char target[128];
@@ -89,6 +95,7 @@ void pa_agent_take_offcpu(struct pa_agent *a, const struct pa_capture_stats *st)
 int pa_agent_open_metrics(struct pa_agent *a);
 int pa_agent_begin_metrics(struct pa_agent *a);
 int pa_agent_poll_metrics(struct pa_agent *a, uint64_t now);
+int pa_agent_forget_in_metrics(struct pa_agent *a, pid_t pid);
 int pa_agent_end_metrics(struct pa_agent *a);
 int pa_agent_write_metrics(struct pa_agent *a);
 void pa_agent_close_metrics(struct pa_agent *a);

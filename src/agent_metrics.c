@@ -70,6 +70,13 @@ int pa_agent_poll_metrics(struct pa_agent *a, uint64_t now)
 	return err ? failed(a, err) : 0;
 }
 
+int pa_agent_forget_in_metrics(struct pa_agent *a, pid_t pid)
+{
+	int err = a->sched ? pa_sched__forget_pid(a->sched, pid) : 0;
+
+	return err ? failed(a, err) : 0;
+}
+
 int pa_agent_end_metrics(struct pa_agent *a)
 {
 	int err = a->sched ? pa_sched__finish(a->sched, &a->metrics) : 0;
@@ -79,6 +86,11 @@ int pa_agent_end_metrics(struct pa_agent *a)
 	if (a->metrics) {
 		a->metrics->start_ns = a->info.start_ns;
 		a->metrics->duration_ns = a->info.end_ns - a->info.start_ns;
+		if (a->metrics->unfollowed_cnt)
+			pa_agent_log(a, PA_LOG_WARN,
+				     "%llu processes of the command were not counted: too many at "
+				     "once",
+				     (unsigned long long)a->metrics->unfollowed_cnt);
 	}
 	return 0;
 }

@@ -225,6 +225,10 @@ static void take_oncpu(struct pa_agent *a, const struct pa_capture_stats *st)
 			     "--sample-rate",
 			     (unsigned long long)st->sampler.lost,
 			     (unsigned long long)st->sampler.fired);
+	if (st->sampler.unfollowed)
+		pa_agent_log(a, PA_LOG_WARN,
+			     "%llu processes of the command were not sampled: too many at once",
+			     (unsigned long long)st->sampler.unfollowed);
 	if (!session.sample_cnt)
 		pa_agent_log(a, PA_LOG_WARN,
 			     "no samples were taken: the target did not run on a CPU meanwhile");

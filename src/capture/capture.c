@@ -386,6 +386,12 @@ int pa_capture__add_pid(struct pa_capture *c, pid_t pid)
 			  : pa_offsampler__add_pid(c->offcpu, pid);
 }
 
+void pa_capture__remove_pid(struct pa_capture *c, pid_t pid)
+{
+	if (c->sampler)
+		pa_sampler__remove_pid(c->sampler, pid);
+}
+
 int pa_capture__epoll_fd(const struct pa_capture *c)
 {
 	return c->epoll_fd;

@@ -72,6 +72,8 @@ int pa_capture__pass(struct pa_capture *c);
 uint64_t pa_capture__interval_ns(const struct pa_capture *c);
 /** Add a process to the set that is sampled. @return 0, -errno */
 int pa_capture__add_pid(struct pa_capture *c, pid_t pid);
+/** A target has ended: who has its id from now on is none. */
+void pa_capture__remove_pid(struct pa_capture *c, pid_t pid);
 /** Readable when a pass is due before the timer's. */
 int pa_capture__epoll_fd(const struct pa_capture *c);
 /** Walk the images that BUILD_ID should list. */

@@ -126,6 +126,8 @@ static void configure(struct pa_sampler *s, const struct pa_sampler_opts *opts)
 	}
 	bpf_program__set_autoload(skel->progs.follow_fork, opts->follow);
 	bpf_program__set_autoload(skel->progs.follow_exit, opts->follow);
+	if (!opts->follow || !skel->rodata->use_pidns)
+		bpf_map__set_max_entries(skel->maps.followed, 1);
 	bpf_map__set_max_entries(skel->maps.rings, (uint32_t)s->slot_cnt);
 	bpf_map__set_max_entries(skel->maps.scratch, (uint32_t)s->slot_cnt);
 	bpf_map__set_max_entries(skel->maps.stats, (uint32_t)s->slot_cnt);
@@ -503,6 +505,7 @@ void pa_cpu_stats__sum(const struct pa_cpu_stats *stats, size_t cnt, struct pa_s
 void pa_sampler__stats(const struct pa_sampler *s, struct pa_sampler_stats *out)
 {
 	pa_cpu_stats__sum(s->stats, s->slot_cnt, out);
+	out->unfollowed = s->skel->bss->unfollowed_cnt;
 }
 
 int pa_sampler__pids_fd(const struct pa_sampler *s)

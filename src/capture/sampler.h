@@ -36,6 +36,7 @@ struct pa_sampler_stats {
 	uint64_t fired, written, lost, no_user_stack;
 	uint64_t complete_tables, complete_fp, truncated, faulted, deep, missed;
 	uint64_t no_process, no_table, complex, capped;
+	uint64_t unfollowed; /* children of a command that found no room in the set */
 };
 
 /** Load the program and open the events, disabled. *out is set (close it) unless -ENOMEM, for

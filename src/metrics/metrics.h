@@ -56,6 +56,7 @@ struct pa_metrics {
 	uint64_t process_cnt;	    /* counted */
 	uint64_t unnamed_cnt;	    /* switches of processes beyond the table: in all alone */
 	uint64_t lost_wait_cnt;
+	uint64_t unfollowed_cnt; /* children of a command that were not counted: too many at once */
 	bool per_process;
 	uint64_t start_ns, duration_ns;	   /* CLOCK_MONOTONIC */
 	char missing[PA_COUNTER_CNT][112]; /* why a counter is not there; "" when it is */

@@ -15,6 +15,7 @@
 
 #include "metrics/counters.h"
 #include "metrics/sched.h"
+#include "pool.h"
 #include "sched.skel.h"
 
 #define INIT_PIDNS_INO 0xEFFFFFFCU /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
@@ -34,6 +35,9 @@ struct pa_sched {
 	size_t proc_cap;
 	uint32_t *gone; /* processes that the last poll did not find, ascending */
 	size_t gone_cnt;
+	uint32_t *ended; /* added processes that ended... */
+	size_t ended_cnt, ended_cap;
+	size_t due_cnt; /* ...of these, before the last poll */
 	struct pa_sched_totals *buf;
 	char errmsg[512];
 };
@@ -107,6 +111,8 @@ static void configure(struct pa_sched *s, const struct pa_sched_opts *opts, bool
 	bpf_program__set_autoload(skel->progs.sched_exits, skel->rodata->use_pidns);
 	bpf_program__set_autoload(skel->progs.follow_fork, opts->follow);
 	bpf_program__set_autoload(skel->progs.follow_exit, opts->follow);
+	if (!opts->follow || !skel->rodata->use_pidns)
+		bpf_map__set_max_entries(skel->maps.followed, 1);
 	bpf_map__set_max_entries(skel->maps.cpus, (uint32_t)s->slot_cnt);
 	bpf_map__set_max_entries(skel->maps.totals, (uint32_t)s->slot_cnt + 1);
 	bpf_map__set_max_entries(skel->maps.events, (uint32_t)s->slot_cnt * PA_COUNTER_CNT);
@@ -236,6 +242,26 @@ int pa_sched__add_pid(struct pa_sched *s, pid_t pid)
 		return fail(s, -errno, "process %d: failed to choose: %s", (int)pid,
 			    strerror(errno));
 	return 0;
+}
+
+int pa_sched__forget_pid(struct pa_sched *s, pid_t pid)
+{
+	if (pa_array_grow(&s->ended, s->ended_cnt, &s->ended_cap, sizeof(*s->ended)))
+		return fail(s, -ENOMEM, "out of memory");
+	s->ended[s->ended_cnt++] = (uint32_t)pid;
+	return 0;
+}
+
+/* A thread may leave its CPU once more after its process was seen to have ended. */
+static void forget_ended(struct pa_sched *s)
+{
+	for (size_t i = 0; i < s->due_cnt; i++)
+		bpf_map_delete_elem(bpf_map__fd(s->skel->maps.pids), &s->ended[i]);
+	if (s->due_cnt)
+		__atomic_fetch_add(&s->skel->bss->pids_generation, 1, __ATOMIC_SEQ_CST);
+	s->ended_cnt -= s->due_cnt;
+	memmove(s->ended, s->ended + s->due_cnt, s->ended_cnt * sizeof(*s->ended));
+	s->due_cnt = s->ended_cnt;
 }
 
 /* ---- while it counts ---------------------------------------------------------------------- */
@@ -404,6 +430,8 @@ int pa_sched__poll(struct pa_sched *s)
 {
 	int err = update_counters(s);
 
+	if (s->ended_cnt)
+		forget_ended(s);
 	if (!err && s->m->per_process) {
 		err = reap(s);
 		if (err)
@@ -463,6 +491,7 @@ static int take_all(struct pa_sched *s)
 		qsort(s->m->procs, s->m->proc_cnt, sizeof(*s->m->procs), by_wait);
 	for (size_t i = 0; i < PA_SCHED_SEEN_BITS / 64; i++)
 		s->m->process_cnt += (uint64_t)__builtin_popcountll(s->skel->bss->seen[i]);
+	s->m->unfollowed_cnt = s->skel->bss->unfollowed_cnt;
 	memcpy(s->m->missing, s->counters.missing, sizeof(s->m->missing));
 	return 0;
 }
@@ -507,6 +536,7 @@ void pa_sched__close(struct pa_sched *s)
 	pa_cpus__free(&s->wanted);
 	pa_metrics__free(s->m);
 	free(s->gone);
+	free(s->ended);
 	free(s->buf);
 	free(s);
 }

@@ -26,6 +26,9 @@ struct pa_sched_opts {
  *  set (close it) unless -ENOMEM, so that pa_sched__errmsg can be asked. @return 0, -errno */
 int pa_sched__open(const struct pa_sched_opts *opts, struct pa_sched **out);
 int pa_sched__add_pid(struct pa_sched *s, pid_t pid);
+/** A process that was added has ended: who has its id from now on, or in a few seconds, is not
+ *  counted. @return 0, -ENOMEM */
+int pa_sched__forget_pid(struct pa_sched *s, pid_t pid);
 /** Count from here on. @return 0, -errno */
 int pa_sched__enable(struct pa_sched *s);
 /** What is to be done once or a few times a second: CPUs that came, processes that ended.
