@@ -39,7 +39,9 @@ int follow_fork(__u64 *ctx)
 	/* the forking thread is the current one */
 	if (!current_ids(&parent_id, &parent_tid) || !bpf_map_lookup_elem(&pids, &parent_id))
 		return 0;
-	id = task_id(child);
+	id = own_process_id(child);
+	if (!id) /* in a namespace of its own, where its children have no ids of ours */
+		return 0;
 	if (use_pidns && bpf_map_update_elem(&followed, &own, &id, BPF_ANY)) {
 		__sync_fetch_and_add(&unfollowed_cnt, 1);
 		return 0;

@@ -47,6 +47,23 @@ static __always_inline __u32 thread_id(const struct task_struct *task)
 	return BPF_CORE_READ(task, pid);
 }
 
+/** Process id of any thread. @return 0: it is in another pid namespace, or has exited */
+static __always_inline __u32 own_process_id(const struct task_struct *task)
+{
+	struct upid nr = {};
+	unsigned int level;
+	struct pid *pid;
+
+	if (!use_pidns)
+		return BPF_CORE_READ(task, tgid);
+	pid = BPF_CORE_READ(task, group_leader, thread_pid);
+	level = BPF_CORE_READ(pid, level);
+	bpf_probe_read_kernel(&nr, sizeof(nr),
+			      (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+				      level * bpf_core_type_size(struct upid));
+	return BPF_CORE_READ(nr.ns, ns.inum) == pidns_ino ? nr.nr : 0;
+}
+
 /** Process id of a process's first thread. */
 static __always_inline __u32 task_id(const struct task_struct *task)
 {

@@ -22,8 +22,17 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct ns_common {
+	unsigned int inum;
+};
+
+struct pid_namespace {
+	struct ns_common ns;
+};
+
 struct upid {
 	int nr;
+	struct pid_namespace *ns;
 };
 
 struct pid {
@@ -43,6 +52,7 @@ struct vm_area_struct {
 struct task_struct {
 	unsigned int flags;
 	int exit_state;
+	int on_cpu, on_rq, wake_cpu;
 	int prio;
 	int pid;
 	int tgid;

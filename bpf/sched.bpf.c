@@ -23,8 +23,8 @@ const volatile __u32 has_prev_state; /* sched_switch has a fourth argument (Linu
 const volatile __u32 wake_mask;	     /* slots of wakes - 1 */
 const volatile __u32 zero_totals;    /* index of the one in totals that stays zero */
 
-__u32 counters; /* bits of enum pa_counter: those that some CPU has */
-bool ending;	/* set by user space: nothing is accounted after a CPU's last cut */
+__u32 counters;	 /* bits of enum pa_counter: those that some CPU has */
+__u64 ending_ns; /* set by user space: nothing is accounted after a CPU's last cut */
 
 /* Processes that were counted: for their number alone */
 __u64 seen[PA_SCHED_SEEN_BITS / 64];
@@ -300,7 +300,7 @@ static __always_inline void wait_from(__u64 *wake, __u32 tid, __u64 now)
 /** Take since when a thread waits. @return ns waited; -1: not known */
 static __always_inline __s64 waited(__u32 tid, __u64 now)
 {
-	__u64 *wake = wake_of(tid), since;
+	__u64 *wake = wake_of(tid), since, ns;
 
 	if (!wake)
 		return -1;
@@ -308,7 +308,8 @@ static __always_inline __s64 waited(__u32 tid, __u64 now)
 	if (!since || since >> PA_WAKE_TIME_BITS != tid)
 		return -1;
 	*wake = 0;
-	return (now - since) & PA_WAKE_TIME_MASK;
+	ns = (now - since) & PA_WAKE_TIME_MASK;
+	return ns > PA_WAKE_WAIT_MAX ? 0 : ns;
 }
 
 SEC("tp_btf/sched_switch")
@@ -380,17 +381,74 @@ int sched_new(__u64 *ctx)
 SEC("raw_tp/sched_switch")
 int sched_cut(void *ctx)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
+	__u32 cpu = bpf_get_smp_processor_id(), tid = bpf_get_current_pid_tgid();
 	struct pa_sched_cpu *c = bpf_map_lookup_elem(&cpus, &cpu);
 	__u64 now = bpf_ktime_get_ns();
 
-	if (!c || c->off)
+	if (!c)
+		return 0;
+	if (ending_ns)
+		waited(tid, now); /* who runs does not wait, whatever its slot says */
+	if (c->off)
 		return 0;
 	account(c, cpu, now, false);
 	c->start_ns = now;
 	c->cut = true;
 	c->has_wait = false;
-	if (ending)
-		c->off = true;
+	if (ending_ns)
+		c->off = PA_SCHED_ENDED;
+	return 0;
+}
+
+/** A thread that waits for a CPU since before the capture began. It may get one just now: then
+ *  its slot is wrong until it leaves that CPU, or until the last cut. */
+static __always_inline void note_waiting(const struct task_struct *task, __u32 tid, __u64 *wake)
+{
+	if (state_of(task) || task->on_rq != 1 || task->on_cpu) /* TASK_ON_RQ_QUEUED */
+		return;
+	if (*wake && *wake >> PA_WAKE_TIME_BITS == tid)
+		return;
+	wait_from(wake, tid, bpf_ktime_get_ns());
+	if (*(volatile int *)&task->on_cpu)
+		*wake = 0;
+}
+
+/** Is it on a CPU that is not asked for? */
+static __always_inline bool waits_elsewhere(const struct task_struct *task)
+{
+	__u32 cpu = task->wake_cpu;
+	struct pa_sched_cpu *c = bpf_map_lookup_elem(&cpus, &cpu);
+
+	return c && c->off == PA_SCHED_OFF;
+}
+
+/* Run by user space when the capture has begun, for threads that wait already; and when it ends,
+ * for those that wait on. */
+SEC("iter/task")
+int sched_waiting(__u64 *ctx)
+{
+	const struct bpf_iter_meta *meta = (void *)ctx[0];
+	const struct task_struct *task = (void *)ctx[1];
+	struct pa_sched_waiting out = {};
+	__u64 *wake;
+
+	if (!task)
+		return 0;
+	out.tid = task->pid;
+	wake = wake_of(out.tid);
+	if (!wake)
+		return 0;
+	if (!ending_ns) {
+		note_waiting(task, out.tid, wake);
+		return 0;
+	}
+	if (!*wake || *wake >> PA_WAKE_TIME_BITS != out.tid || waits_elsewhere(task))
+		return 0;
+	out.wait_ns = (ending_ns - *wake) & PA_WAKE_TIME_MASK;
+	out.tgid = own_process_id(task);
+	if (!out.tgid || out.wait_ns > PA_WAKE_WAIT_MAX ||
+	    (filter_pids && !bpf_map_lookup_elem(&pids, &out.tgid)))
+		return 0;
+	bpf_seq_write(meta->seq, &out, sizeof(out));
 	return 0;
 }

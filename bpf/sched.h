@@ -19,6 +19,7 @@
 #define PA_WAKE_TID_BITS 22 /* PID_MAX_LIMIT is 4194304 */
 #define PA_WAKE_TIME_BITS (64 - PA_WAKE_TID_BITS)
 #define PA_WAKE_TIME_MASK ((1ULL << PA_WAKE_TIME_BITS) - 1) /* 73 minutes of ns */
+#define PA_WAKE_WAIT_MAX (PA_WAKE_TIME_MASK / 2)	    /* more: a clock that stepped back */
 
 #define PA_SCHED_SEEN_BITS (1 << PA_WAKE_TID_BITS)
 #define PA_SCHED_EXITS 4096 /* slots of threads that exit, by thread id */
@@ -66,13 +67,18 @@ struct pa_sched_totals {
 };
 _Static_assert(sizeof(struct pa_sched_totals) == 224 + 8 * PA_HIST_BUCKETS, "no padding");
 
+enum pa_sched_off {
+	PA_SCHED_OFF = 1,   /* this CPU is not asked for */
+	PA_SCHED_ENDED = 2, /* all is accounted */
+};
+
 /** The thread that runs on a CPU. */
 struct pa_sched_cpu {
 	__u64 start_ns; /* of its slice; 0: not known */
 	__u64 wait_ns;	/* before it */
 	__u8 has_wait;
 	__u8 cut; /* began before the capture */
-	__u8 off; /* this CPU is not asked for */
+	__u8 off; /* enum pa_sched_off; 0: it is counted */
 	__u8 pad;
 	__u32 last_tgid;  /* that was counted here last: it passes the filter... */
 	__u32 generation; /* ...of then */
@@ -80,6 +86,13 @@ struct pa_sched_cpu {
 	struct pa_counter_sum last[PA_COUNTER_CNT];
 };
 _Static_assert(sizeof(struct pa_sched_cpu) == 128, "two cache lines");
+
+/** A thread that waits for a CPU when the capture ends, as the iterator says it. */
+struct pa_sched_waiting {
+	__u64 wait_ns;
+	__u32 tgid, tid; /* tid: the kernel's number */
+};
+_Static_assert(sizeof(struct pa_sched_waiting) == 16, "no padding");
 
 /** Bucket of a value. */
 static inline __u32 pa_hist_bucket(__u64 v)

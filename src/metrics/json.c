@@ -104,7 +104,10 @@ static void print_item(const struct pa_metrics *m, const struct pa_metrics_item 
 		it->cut_ns);
 	print_dist("slices", &it->slices, out);
 	print_dist("runqueue", &it->waits, out);
-	fputs("\"reasons\":{", out);
+	fprintf(out,
+		"\"still_waiting\":{\"threads\":%" PRIu64 ",\"sum_ns\":%" PRIu64
+		",\"max_ns\":%" PRIu64 "},\"reasons\":{",
+		it->waiting_cnt, it->waiting_ns, it->waiting_max_ns);
 	for (int i = 0; i < PA_SWITCH_CNT; i++)
 		fprintf(out, "%s\"%s\":%" PRIu64, i ? "," : "", reasons[i], it->reasons[i]);
 	fputs("},\"counters\":{", out);

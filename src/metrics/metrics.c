@@ -20,6 +20,10 @@ int pa_metrics_item__merge(struct pa_metrics_item *it, const struct pa_metrics_i
 		return err;
 	it->cut_cnt += from->cut_cnt;
 	it->cut_ns += from->cut_ns;
+	it->waiting_cnt += from->waiting_cnt;
+	it->waiting_ns += from->waiting_ns;
+	if (it->waiting_max_ns < from->waiting_max_ns)
+		it->waiting_max_ns = from->waiting_max_ns;
 	for (int i = 0; i < PA_SWITCH_CNT; i++)
 		it->reasons[i] += from->reasons[i];
 	for (int i = 0; i < PA_COUNTER_CNT; i++) {
@@ -48,6 +52,19 @@ uint64_t pa_metrics_item__switches(const struct pa_metrics_item *it)
 uint64_t pa_metrics_item__cpu_ns(const struct pa_metrics_item *it)
 {
 	return it->slices.sum_ns + it->cut_ns;
+}
+
+uint64_t pa_metrics_item__wait_ns(const struct pa_metrics_item *it)
+{
+	return it->waits.sum_ns + it->waiting_ns;
+}
+
+void pa_metrics_item__add_waiting(struct pa_metrics_item *it, uint64_t wait_ns)
+{
+	it->waiting_cnt++;
+	it->waiting_ns += wait_ns;
+	if (it->waiting_max_ns < wait_ns)
+		it->waiting_max_ns = wait_ns;
 }
 
 const char *pa_metrics_counter_name(enum pa_counter counter)

@@ -17,6 +17,8 @@ struct pa_metrics_item {
 	char comm[16];
 	struct pa_dist slices, waits;
 	uint64_t cut_cnt, cut_ns; /* slices that the capture's begin or end cut: not in slices */
+	/* threads that waited for a CPU at the end: not in waits */
+	uint64_t waiting_cnt, waiting_ns, waiting_max_ns;
 	uint64_t reasons[PA_SWITCH_CNT];
 	struct pa_counter_sum counters[PA_COUNTER_CNT];
 };
@@ -28,6 +30,10 @@ void pa_metrics_item__free(struct pa_metrics_item *it);
 uint64_t pa_metrics_item__switches(const struct pa_metrics_item *it);
 /** Time on a CPU, cut slices included. */
 uint64_t pa_metrics_item__cpu_ns(const struct pa_metrics_item *it);
+/** Time waiting for a CPU, waits that have not ended included. */
+uint64_t pa_metrics_item__wait_ns(const struct pa_metrics_item *it);
+/** A thread waited so long when the capture ended. */
+void pa_metrics_item__add_waiting(struct pa_metrics_item *it, uint64_t wait_ns);
 
 enum pa_counter_state {
 	PA_COUNTED,   /* with a plausible value */

@@ -13,8 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "capture/capture.h"
 #include "metrics/counters.h"
 #include "metrics/sched.h"
+#include "metrics/waiting.h"
 #include "pool.h"
 #include "sched.skel.h"
 
@@ -170,7 +172,7 @@ static bool is_wanted(const struct pa_sched *s, int cpu)
 
 static int leave_out_cpus(struct pa_sched *s, const struct pa_cpus *wanted)
 {
-	struct pa_sched_cpu off = {.off = true};
+	struct pa_sched_cpu off = {.off = PA_SCHED_OFF};
 
 	if (!wanted || !wanted->cnt)
 		return 0;
@@ -293,11 +295,23 @@ static int attach(struct pa_sched *s, struct bpf_program *prog)
 	return 0;
 }
 
+/* Threads that wait already */
+static int note_waiting(struct pa_sched *s)
+{
+	struct pa_sched_waiting *none;
+	size_t cnt;
+	int err = pa_waiting__read(s->skel->progs.sched_waiting, &none, &cnt);
+
+	free(none);
+	return err ? fail(s, err, "threads that wait: failed to list: %s", strerror(-err)) : 0;
+}
+
 int pa_sched__enable(struct pa_sched *s)
 {
+	/* the one that sees waits end before those that see them begin */
 	struct bpf_program *progs[] = {
 		s->skel->progs.follow_fork, s->skel->progs.follow_exit, s->skel->progs.sched_exits,
-		s->skel->progs.sched_woken, s->skel->progs.sched_new,	s->skel->progs.sched_leave,
+		s->skel->progs.sched_leave, s->skel->progs.sched_woken, s->skel->progs.sched_new,
 	};
 
 	for (size_t i = 0; i < sizeof(progs) / sizeof(progs[0]); i++) {
@@ -307,7 +321,7 @@ int pa_sched__enable(struct pa_sched *s)
 			return err;
 	}
 	cut_slices(s);
-	return 0;
+	return note_waiting(s);
 }
 
 /* A place for one more process; the last one stays for all that have none. */
@@ -469,12 +483,64 @@ static int by_wait(const void *a, const void *b)
 {
 	const struct pa_metrics_item *x = a, *y = b;
 
-	if (x->waits.sum_ns != y->waits.sum_ns)
-		return x->waits.sum_ns < y->waits.sum_ns ? 1 : -1;
+	uint64_t x_ns = pa_metrics_item__wait_ns(x), y_ns = pa_metrics_item__wait_ns(y);
+
+	if (x_ns != y_ns)
+		return x_ns < y_ns ? 1 : -1;
 	return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
-static int take_all(struct pa_sched *s)
+static int by_item_pid(const void *a, const void *b)
+{
+	const struct pa_metrics_item *x = a, *y = b;
+
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+/* A process that has not run has no place yet. */
+static int add_starved(struct pa_sched *s, uint32_t pid, struct pa_metrics_item **out)
+{
+	*out = new_process(s);
+	if (!*out)
+		return -ENOMEM;
+	(*out)->pid = (pid_t)pid;
+	pa_procfs__comm((*out)->pid, (*out)->comm);
+	return 0;
+}
+
+/* Both lists ascend by process. */
+static int add_waiting(struct pa_sched *s, const struct pa_sched_waiting *waiting, size_t cnt)
+{
+	struct pa_metrics *m = s->m;
+	size_t known_cnt = m->proc_cnt, at = 0;
+	struct pa_metrics_item *it = NULL;
+	int err = 0;
+
+	if (m->per_process && known_cnt)
+		qsort(m->procs, known_cnt, sizeof(*m->procs), by_item_pid);
+	for (size_t i = 0; i < cnt && !err; i++) {
+		uint32_t bit = waiting[i].tgid % PA_SCHED_SEEN_BITS;
+
+		s->skel->bss->seen[bit / 64] |= 1ULL << (bit % 64);
+		pa_metrics_item__add_waiting(&m->all, waiting[i].wait_ns);
+		if (!m->per_process)
+			continue;
+		if (!i || waiting[i].tgid != waiting[i - 1].tgid) {
+			while (at < known_cnt && (uint32_t)m->procs[at].pid < waiting[i].tgid)
+				at++;
+			it = NULL;
+			if (at < known_cnt && (uint32_t)m->procs[at].pid == waiting[i].tgid)
+				it = &m->procs[at];
+			else if (m->proc_cnt < ENDED_MAX + 2 * PROCESSES_MAX)
+				err = add_starved(s, waiting[i].tgid, &it);
+		}
+		if (it)
+			pa_metrics_item__add_waiting(it, waiting[i].wait_ns);
+	}
+	return err;
+}
+
+static int take_all(struct pa_sched *s, const struct pa_sched_waiting *waiting, size_t waiting_cnt)
 {
 	uint32_t *pids = NULL;
 	size_t cnt = 0;
@@ -485,6 +551,8 @@ static int take_all(struct pa_sched *s)
 	for (size_t i = 0; i < cnt && !err; i++)
 		err = take_process(s, pids[i]);
 	free(pids);
+	if (!err)
+		err = add_waiting(s, waiting, waiting_cnt);
 	if (err)
 		return err;
 	if (s->m->proc_cnt)
@@ -498,13 +566,18 @@ static int take_all(struct pa_sched *s)
 
 int pa_sched__finish(struct pa_sched *s, struct pa_metrics **out)
 {
+	struct pa_sched_waiting *waiting;
+	size_t waiting_cnt;
 	int err;
 
-	s->skel->bss->ending = true;
+	__atomic_store_n(&s->skel->bss->ending_ns, pa_monotonic_ns(), __ATOMIC_SEQ_CST);
 	cut_slices(s);
+	err = pa_waiting__read(s->skel->progs.sched_waiting, &waiting, &waiting_cnt);
 	while (s->link_cnt)
 		bpf_link__destroy(s->links[--s->link_cnt]);
-	err = take_all(s);
+	if (!err)
+		err = take_all(s, waiting, waiting_cnt);
+	free(waiting);
 	if (err)
 		return fail(s, err, "scheduler metrics: failed to take: %s", strerror(-err));
 	*out = s->m;

@@ -33,12 +33,17 @@ static void print_times(const struct pa_metrics_item *it, FILE *out)
 		fprintf(out, " (%.3f ms in %" PRIu64 " slices cut by the capture's begin or end)",
 			ms(it->cut_ns), it->cut_cnt);
 	fputc('\n', out);
-	if (!it->waits.cnt)
+	if (!it->waits.cnt && !it->waiting_cnt)
 		return;
 	fputs("\nRunqueue Latency (time waiting for CPU):\n", out);
-	print_dist(&it->waits, out);
-	fprintf(out, "  Total:  %.3f ms (%" PRIu64 " times)\n", ms(it->waits.sum_ns),
+	if (it->waits.cnt)
+		print_dist(&it->waits, out);
+	fprintf(out, "  Total:  %.3f ms (%" PRIu64 " times", ms(pa_metrics_item__wait_ns(it)),
 		it->waits.cnt);
+	if (it->waiting_cnt)
+		fprintf(out, "; %" PRIu64 " threads still waiting, longest %.3f ms",
+			it->waiting_cnt, ms(it->waiting_max_ns));
+	fputs(")\n", out);
 }
 
 static void print_reasons(const struct pa_metrics_item *it, const char *title, FILE *out)
@@ -180,7 +185,7 @@ static void print_system(const struct pa_metrics *m, const struct pa_metrics_rep
 
 void pa_metrics__text(const struct pa_metrics *m, const struct pa_metrics_report *r, FILE *out)
 {
-	if (!pa_metrics_item__switches(&m->all) && !m->all.cut_cnt) {
+	if (!pa_metrics_item__switches(&m->all) && !m->all.cut_cnt && !m->all.waiting_cnt) {
 		fputs("\nNo PMU metrics collected\n", out);
 	} else if (m->per_process) {
 		print_processes(m, r, out);

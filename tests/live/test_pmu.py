@@ -6,6 +6,7 @@ import collections
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -121,6 +122,48 @@ def test_a_slice_without_end(agent, spawn, workload, tmp_path):
     assert found.slices["max_ns"] <= found.data["duration_ns"]  # not since the machine's start
 
 
+@pytest.fixture
+def hog(spawn, workload):
+    """Has CPU 1 for itself, before all but the kernel's own threads."""
+    needs.cpus(2)
+    with open("/proc/sys/kernel/sched_rt_runtime_us", encoding="ascii") as file:
+        limit = file.read()
+    with open("/proc/sys/kernel/sched_rt_runtime_us", "w", encoding="ascii") as file:
+        file.write("-1")
+    program = spawn([workload("switcher"), "--mode", "spin", "--cpu", "1", "--seconds", "5"])
+    time.sleep(0.1)
+    os.sched_setscheduler(program.pid, os.SCHED_FIFO, os.sched_param(50))
+    yield program
+    program.signal(signal.SIGKILL)
+    with open("/proc/sys/kernel/sched_rt_runtime_us", "w", encoding="ascii") as file:
+        file.write(limit)
+
+
+@pytest.mark.parametrize("where", ["outside", "namespace"])
+def test_starved(agent, hog, spawn, workload, tmp_path, where):
+    """Who never gets its CPU waits all the time, whether since before the capture or not."""
+    script = ('chrt -f 1 "$2" --mode spin --cpu 1 --seconds 9 & sleep 0.3; '
+              '"$1" -q --pmu --pid $! --pmu-format json --duration 1s; '
+              '"$1" -q --pmu --pid $! --duration 500ms; '
+              '"$1" -q --pmu -a --per-pid --pmu-format json --pmu-output all --duration 500ms; '
+              'kill -KILL $!; echo "pid $!"')
+    before = in_pid_namespace() if where == "namespace" else []
+    result = run.run([*before, "sh", "-c", script, "sh", agent, workload("switcher")],
+                     cwd=tmp_path).ok()
+    lines = result.out.splitlines()
+    found = json.loads(lines[0])
+    waiting = found["all"]["still_waiting"]
+    assert waiting["threads"] == 1 and found["process_count"] == 1
+    assert waiting["sum_ns"] == waiting["max_ns"]
+    assert waiting["max_ns"] == pytest.approx(found["duration_ns"], rel=0.1)
+    assert re.search(r"Runqueue Latency.*:\n  Total:  (\d+\.\d+) ms \(0 times; 1 threads still "
+                     r"waiting, longest \1 ms\)", result.out)
+    pid = int(lines[-1].split()[-1])
+    procs = {p["pid"]: p for p in json.loads((tmp_path / "all").read_text())["processes"]}
+    assert procs[pid]["comm"] == "switcher"
+    assert procs[pid]["still_waiting"]["max_ns"] > 4e8
+
+
 # ---- against perf ---------------------------------------------------------------------------
 
 def recorded(data, start_ns, end_ns):
@@ -199,7 +242,8 @@ def test_per_process(agent, spawn, workload, tmp_path):
     short = run.run(["sh", "-c", "echo $$; sleep 0.05"]).ok()
     found = Metrics(capture.wait().ok())
     procs = {proc["pid"]: proc for proc in found.data["processes"]}
-    waits = [proc["runqueue"]["sum_ns"] for proc in found.data["processes"]]
+    waits = [proc["runqueue"]["sum_ns"] + proc["still_waiting"]["sum_ns"]
+             for proc in found.data["processes"]]
     assert waits == sorted(waits, reverse=True)
     assert procs[programs["share"].pid]["comm"] == "switcher"
     assert procs[programs["share"].pid]["reasons"]["preempted"] > 10
