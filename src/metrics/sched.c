@@ -170,21 +170,42 @@ static bool is_wanted(const struct pa_sched *s, int cpu)
 	return !s->wanted.cnt || pa_cpus__has(&s->wanted, cpu);
 }
 
+static int check_cpus(struct pa_sched *s, const struct pa_cpus *wanted)
+{
+	struct pa_cpus online;
+	int err = pa_cpus__online(&online);
+
+	if (err)
+		return fail(s, err, "/sys/devices/system/cpu/online: failed to read: %s",
+			    strerror(-err));
+	for (size_t i = 0; i < wanted->cnt && !err; i++)
+		if (!pa_cpus__has(&online, wanted->ids[i]))
+			err = fail(s, -ENODEV, "CPU %d: failed to measure: it is not online",
+				   wanted->ids[i]);
+	pa_cpus__free(&online);
+	return err;
+}
+
 static int leave_out_cpus(struct pa_sched *s, const struct pa_cpus *wanted)
 {
 	struct pa_sched_cpu off = {.off = PA_SCHED_OFF};
+	int err;
 
 	if (!wanted || !wanted->cnt)
 		return 0;
+	err = check_cpus(s, wanted);
+	if (err)
+		return err;
 	s->wanted.ids = calloc(wanted->cnt, sizeof(int));
 	if (!s->wanted.ids)
-		return -ENOMEM;
+		return fail(s, -ENOMEM, "out of memory");
 	memcpy(s->wanted.ids, wanted->ids, wanted->cnt * sizeof(int));
 	s->wanted.cnt = wanted->cnt;
 	for (uint32_t cpu = 0; cpu < s->slot_cnt; cpu++)
 		if (!is_wanted(s, (int)cpu) &&
 		    bpf_map_update_elem(bpf_map__fd(s->skel->maps.cpus), &cpu, &off, BPF_ANY))
-			return -errno;
+			return fail(s, -errno, "CPU %u: failed to leave out: %s", cpu,
+				    strerror(errno));
 	return 0;
 }
 
@@ -230,9 +251,7 @@ int pa_sched__open(const struct pa_sched_opts *opts, struct pa_sched **out)
 	if (err)
 		return err;
 	err = leave_out_cpus(s, opts->cpus);
-	if (err)
-		return fail(s, err, "CPUs: failed to choose: %s", strerror(-err));
-	return update_counters(s);
+	return err ? err : update_counters(s);
 }
 
 int pa_sched__add_pid(struct pa_sched *s, pid_t pid)

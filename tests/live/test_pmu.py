@@ -375,6 +375,11 @@ def test_one_cpu(agent, spawn, workload, tmp_path):
     assert Metrics(run.run([*common, "1"], cwd=tmp_path).ok()).switches > 50
 
 
+def test_a_cpu_that_is_not_there(agent, tmp_path):
+    result = run.run([agent, "--pmu", "-a", "--cpu", "4095", "--duration", "1s"], cwd=tmp_path)
+    assert result.status == 1 and "CPU 4095: " in result.err and "not online" in result.err
+
+
 # ---- together with a profile -----------------------------------------------------------------
 
 def test_with_a_profile(profile, tmp_path, workload):
