@@ -24,6 +24,7 @@ struct pa_proc {
 	uint32_t *spaces;
 	size_t space_cnt, space_cap;
 	uint64_t exit_ns; /* of the leader's last incarnation; 0: alive */
+	bool was_gone;	  /* when the dead were dropped last */
 	bool is_gone;	  /* while the dead are dropped */
 };
 
@@ -445,8 +446,10 @@ int pa_procs__exit(struct pa_procs *p, uint32_t pid, uint32_t tid, uint64_t time
 	p->exit_cnt++;
 	if (thread != PA_NONE)
 		p->threads[thread].exit_ns = time_ns;
-	if (i != PA_NONE && time_ns > p->spaces[space_at(p, &p->procs[i], time_ns)]->from_ns)
+	if (i != PA_NONE && time_ns > p->spaces[space_at(p, &p->procs[i], time_ns)]->from_ns) {
 		p->procs[i].exit_ns = time_ns;
+		p->procs[i].was_gone = false;
+	}
 	return 0;
 }
 
@@ -475,13 +478,16 @@ bool pa_procs__is_due(const struct pa_procs *p)
 	return p->exit_cnt >= EXITS_MIN && p->exit_cnt >= p->thread_cnt / EXITS_SHARE;
 }
 
-/* Decide once for all steps. Other threads may live on after the first, whose id stays then. */
+/* Decide once for all steps. Other threads may live on after the first, whose id stays then. When
+ * they end, it goes before their last samples have come: only the next time is it gone. */
 static void find_gone(struct pa_procs *p, uint64_t before_ns, pa_is_there_fn *is_there)
 {
 	for (size_t i = 0; i < p->proc_cnt; i++) {
 		struct pa_proc *proc = &p->procs[i];
+		bool ended = proc->exit_ns && proc->exit_ns < before_ns && !is_there(proc->pid);
 
-		proc->is_gone = proc->exit_ns && proc->exit_ns < before_ns && !is_there(proc->pid);
+		proc->is_gone = ended && proc->was_gone;
+		proc->was_gone = ended;
 	}
 	for (size_t i = 0; i < p->thread_cnt; i++) {
 		struct pa_thread *t = &p->threads[i];

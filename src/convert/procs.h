@@ -75,9 +75,9 @@ bool pa_procs__is_due(const struct pa_procs *p);
 typedef bool pa_is_there_fn(uint32_t pid);
 
 /** Drop what no sample at or after before_ns can ask for: threads and processes that had ended
- *  (and are not there, as those are whose first thread has ended), address spaces that an exec or
- *  a new process of the pid had replaced. Names that were returned
- *  stay. Costs time in proportion to what there is.
+ *  (and are not there, as those are whose first thread has ended: nor were the last time), address
+ *  spaces that an exec or a new process of the pid had replaced. Names that were returned stay.
+ *  Costs time in proportion to what there is.
  *  @return 0, -ENOMEM */
 int pa_procs__drop_exited(struct pa_procs *p, uint64_t before_ns, pa_is_there_fn *is_there);
 

@@ -12,6 +12,12 @@ static bool is_there(uint32_t pid)
 	return pid == LEADERLESS || pid == ORPHAN;
 }
 
+static bool is_none_there(uint32_t pid)
+{
+	(void)pid;
+	return false;
+}
+
 static void begin(struct pa_procs *p, uint32_t pid, uint32_t ppid, uint64_t ns)
 {
 	CHECK_EQ(pa_procs__fork(p, pid, pid, ppid, ppid, true, ns), 0);
@@ -63,6 +69,7 @@ TEST(what_has_ended_is_dropped)
 	CHECK(pa_procs__is_due(&p));
 	CHECK_EQ(pa_procs__drop_exited(&p, 70000, is_there), 0);
 	CHECK(!pa_procs__is_due(&p));
+	CHECK_EQ(pa_procs__drop_exited(&p, 70000, is_there), 0);
 	CHECK(p.proc_cnt <= 4);
 	CHECK(p.thread_cnt <= 4);
 	CHECK_EQ(image_at(&p, ORPHAN, 0x1000, 70001), 20);
@@ -80,6 +87,24 @@ TEST(what_has_ended_is_dropped)
 		CHECK_EQ(image_at(&p, FIRST + i, 0x1000, 80002), 50);
 		CHECK_EQ(image_at(&p, FIRST + i, 0x2000, 80002), PA_NONE);
 	}
+	pa_procs__free(&p);
+}
+
+/* The threads that outlived the first end: their last samples come after their id has gone. */
+TEST(last_threads_keep_their_process_once)
+{
+	struct pa_procs p;
+
+	pa_procs__init(&p, 1);
+	map(&p, LEADERLESS, 0x1000, 30, 1000);
+	CHECK_EQ(pa_procs__exit(&p, LEADERLESS, LEADERLESS, 2000), 0);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(pa_procs__drop_exited(&p, 70000, is_there), 0);
+	CHECK_EQ(pa_procs__drop_exited(&p, 80000, is_none_there), 0);
+	CHECK_EQ(image_at(&p, LEADERLESS, 0x1000, 80001), 30);
+	CHECK_EQ(p.proc_cnt, 1);
+	CHECK_EQ(pa_procs__drop_exited(&p, 90000, is_none_there), 0);
+	CHECK_EQ(p.proc_cnt, 0);
 	pa_procs__free(&p);
 }
 
