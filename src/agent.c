@@ -565,7 +565,8 @@ static int wait_for_work(struct pa_agent *a, uint64_t now)
 	return err;
 }
 
-/* All from before the pass has come. */
+/* All from before has come. @param before_ns  not after the last pass: what ended since then, the
+ * process table may still give to children, for as long as the pass was late */
 static int drop_exited(struct pa_agent *a, uint64_t before_ns)
 {
 	struct pa_session *sessions[] = {a->on.session, a->off.session};
@@ -574,7 +575,9 @@ static int drop_exited(struct pa_agent *a, uint64_t before_ns)
 	for (size_t i = 0; i < sizeof(sessions) / sizeof(*sessions) && !err; i++)
 		if (sessions[i])
 			err = pa_session__drop_exited(sessions[i], before_ns, pa_procfs__is_there);
-	return err;
+	return err ? pa_agent_fail(a, err, "processes that ended: failed to drop: %s",
+				   strerror(-err))
+		   : 0;
 }
 
 int pa_agent__run(struct pa_agent *a)
@@ -596,7 +599,7 @@ int pa_agent__run(struct pa_agent *a)
 		if (!err && a->capture)
 			err = pa_capture__pass(a->capture);
 		if (!err)
-			err = drop_exited(a, now - LATE_NS);
+			err = drop_exited(a, last < now - LATE_NS ? last : now - LATE_NS);
 		if (!err)
 			err = pa_agent_poll_metrics(a, now);
 		last = now;
