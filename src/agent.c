@@ -137,7 +137,7 @@ static int check_privileges(struct pa_agent *a)
 				     "cap_checkpoint_restore,cap_syslog,cap_dac_read_search+ep "
 				     "PATH-OF-PERF-AGENT",
 				     missing);
-	if (*degraded)
+	if (*degraded && (pa_agent_profiles(a) || pa_agent_offcpus(a)))
 		pa_agent_log(
 			a, PA_LOG_WARN,
 			"missing %s: other users' processes may keep addresses instead of names",

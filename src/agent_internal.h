@@ -72,6 +72,11 @@ __attribute__((format(printf, 3, 4))) void pa_agent_log(struct pa_agent *a, enum
 /** Refuse outputs that can't be written before anything is captured. */
 int pa_agent_check_outputs(struct pa_agent *a);
 int pa_agent_open_perf_data(struct pa_agent *a, struct pa_output *o);
+/** An output as messages name it. */
+static inline const char *pa_agent_output_name(const char *path)
+{
+	return path[0] == '-' && !path[1] ? "standard output" : path;
+}
 /** Is there a profile or a perf.data file to be made? */
 static inline bool pa_agent_profiles(const struct pa_agent *a)
 {

@@ -118,17 +118,22 @@ static int write_fd(int fd, const char *text, size_t bytes)
 	return 0;
 }
 
-/* A file is whole or as it was; what is no regular file (a pipe, a link) is written in place. */
+/* A file is whole or as it was, also one that a link leads to; what is no regular file (a pipe, a
+ * device) is written in place: as profiles are. */
 static int write_path(const char *path, const char *text, size_t bytes)
 {
+	char tmp[PATH_MAX], real[PATH_MAX];
 	bool in_place;
-	char tmp[PATH_MAX];
 	struct stat st;
 	int fd, err;
 
 	if (!strcmp(path, "-"))
 		return write_fd(STDOUT_FILENO, text, bytes);
-	in_place = !lstat(path, &st) && !S_ISREG(st.st_mode);
+	in_place = !stat(path, &st) && !S_ISREG(st.st_mode);
+	if (!in_place && !lstat(path, &st) && S_ISLNK(st.st_mode)) {
+		in_place = !realpath(path, real);
+		path = in_place ? path : real;
+	}
 	if (snprintf(tmp, sizeof(tmp), "%s%s%d", path, in_place ? "" : ".tmp-", (int)getpid()) >=
 	    (int)sizeof(tmp))
 		return -ENAMETOOLONG;
@@ -178,7 +183,8 @@ int pa_agent_write_metrics(struct pa_agent *a)
 		err = write_path(path, text, bytes);
 	free(text);
 	if (err)
-		return pa_agent_fail(a, err, "%s: failed to write: %s", path, strerror(-err));
+		return pa_agent_fail(a, err, "%s: failed to write: %s", pa_agent_output_name(path),
+				     strerror(-err));
 	if (strcmp(path, "-"))
 		pa_agent_log(a, PA_LOG_INFO, "PMU metrics written to %s", path);
 	return 0;

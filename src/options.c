@@ -413,6 +413,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		break;
 	case OPT_UNWIND:
 		a->unwind = parse_unwind(state, arg);
+		o->unwind_given = true;
 		break;
 	case OPT_UNWIND_MEMORY:
 		a->unwind_bytes = parse_number(state, "unwind-memory", arg, 1, 1024) << 20;
@@ -536,6 +537,11 @@ static int check(const struct options *o)
 		return conflict("--profile-output is only valid with --profile");
 	if (!o->profile && !o->offcpu && !a->pmu)
 		return conflict("At least one of --profile, --offcpu, or --pmu must be specified");
+	if (!o->profile && (a->sample_rate_hz || a->event || a->period))
+		return conflict("--sample-rate, --event and --period are only valid with "
+				"--profile");
+	if (!o->profile && !o->offcpu && (o->unwind_given || a->tag_cnt))
+		return conflict("--unwind and --tag are only valid with --profile or --offcpu");
 	if (a->period && a->sample_rate_hz)
 		return conflict("--period and --sample-rate are mutually exclusive");
 	if (a->period && !a->event)

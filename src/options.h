@@ -9,7 +9,7 @@
 
 struct options {
 	struct pa_agent_opts agent;
-	bool profile, offcpu, pmu_format_given;
+	bool profile, offcpu, pmu_format_given, unwind_given;
 	bool quiet;
 	pid_t *pids;				       /* agent.pids */
 	const char **tags;			       /* agent.tags */

@@ -69,8 +69,8 @@ int pa_agent_open_perf_data(struct pa_agent *a, struct pa_output *o)
 static int perf_data_failed(struct pa_agent *a, struct pa_output *o, int err)
 {
 	o->failed = true;
-	return pa_agent_fail(a, err, "%s: %s: what was captured before is in it", o->perf_data,
-			     pd_writer__errmsg(o->writer));
+	return pa_agent_fail(a, err, "%s: %s: what was captured before is in it",
+			     pa_agent_output_name(o->perf_data), pd_writer__errmsg(o->writer));
 }
 
 int pa_agent_capture_failed(struct pa_agent *a, int err)
@@ -100,7 +100,8 @@ static int write_profile(struct pa_agent *a, const struct pa_output *o)
 		return 0;
 	err = pa_pprof__write(&session, 1, &opts, path);
 	if (err)
-		return pa_agent_fail(a, err, "%s: failed to write: %s", path, strerror(-err));
+		return pa_agent_fail(a, err, "%s: failed to write: %s", pa_agent_output_name(path),
+				     strerror(-err));
 	if (strcmp(path, "-"))
 		pa_agent_log(a, PA_LOG_INFO, "%s written to %s",
 			     o == &a->off ? "Off-CPU profile" : "Profile", path);

@@ -7,8 +7,9 @@
 
 #include "metrics/metrics.h"
 
-#define ZERO_LIMIT_NS 1000000	  /* a CPU counts something in a millisecond */
-#define ZERO_LIMIT_INSTR 10000000 /* among so many instructions some miss */
+#define ZERO_LIMIT_NS 1000000	   /* a CPU counts something in a millisecond */
+#define ZERO_LIMIT_INSTR 10000000  /* among so many instructions some branch is mispredicted... */
+#define ZERO_LIMIT_CACHE 300000000 /* ...and some are not in a large cache */
 
 int pa_metrics_item__merge(struct pa_metrics_item *it, const struct pa_metrics_item *from)
 {
@@ -84,7 +85,7 @@ enum pa_counter_state pa_metrics_counter(const struct pa_metrics_item *it, enum 
 {
 	const struct pa_counter_sum *sum = &it->counters[counter];
 	bool is_miss = counter >= PA_COUNTER_CACHE_MISSES;
-	double instructions = 0;
+	double instructions = 0, limit;
 
 	*value = 0;
 	if (!sum->enabled_ns)
@@ -96,7 +97,8 @@ enum pa_counter_state pa_metrics_counter(const struct pa_metrics_item *it, enum 
 		return PA_COUNTED;
 	if (is_miss)
 		pa_metrics_counter(it, PA_COUNTER_INSTRUCTIONS, &instructions);
-	if (is_miss ? instructions > ZERO_LIMIT_INSTR : sum->running_ns > ZERO_LIMIT_NS)
+	limit = counter == PA_COUNTER_CACHE_MISSES ? ZERO_LIMIT_CACHE : ZERO_LIMIT_INSTR;
+	if (is_miss ? instructions > limit : sum->running_ns > ZERO_LIMIT_NS)
 		return PA_ZERO;
 	return PA_COUNTED;
 }

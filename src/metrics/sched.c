@@ -64,13 +64,14 @@ static int silent_print(enum libbpf_print_level level, const char *fmt, va_list 
 
 /* ---- open ------------------------------------------------------------------------------- */
 
-static uint32_t wake_slots(void)
+/* Slots go by the system's thread ids; since Linux 6.14 a namespace has a limit of its own. */
+static uint32_t wake_slots(bool use_pidns)
 {
 	uint32_t slots = 1024;
 	char buf[32];
 	unsigned long pids = WAKE_SLOTS_MAX;
 
-	if (pa_procfs__read("/proc/sys/kernel/pid_max", buf, sizeof(buf)) > 0)
+	if (!use_pidns && pa_procfs__read("/proc/sys/kernel/pid_max", buf, sizeof(buf)) > 0)
 		pids = strtoul(buf, NULL, 10);
 	while (slots < pids && slots < WAKE_SLOTS_MAX)
 		slots *= 2;
@@ -95,19 +96,20 @@ static uint32_t process_slots(void)
 static void configure(struct pa_sched *s, const struct pa_sched_opts *opts, bool has_prev_state)
 {
 	struct sched_bpf *skel = s->skel;
-	uint32_t wakes = wake_slots();
+	uint32_t wakes;
 	struct stat ns;
 
 	skel->rodata->filter_pids = !opts->all;
 	skel->rodata->per_process = opts->per_process;
 	skel->rodata->has_prev_state = has_prev_state;
-	skel->rodata->wake_mask = wakes - 1;
 	skel->rodata->zero_totals = (uint32_t)s->slot_cnt;
 	if (!stat("/proc/self/ns/pid", &ns) && ns.st_ino != INIT_PIDNS_INO) {
 		skel->rodata->use_pidns = true;
 		skel->rodata->pidns_dev = ns.st_dev;
 		skel->rodata->pidns_ino = ns.st_ino;
 	}
+	wakes = wake_slots(skel->rodata->use_pidns);
+	skel->rodata->wake_mask = wakes - 1;
 	if (sysconf(_SC_PAGESIZE) > 16384) /* THREAD_SIZE is at least a page */
 		skel->rodata->kernel_stack_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	bpf_program__set_autoload(skel->progs.sched_exits, skel->rodata->use_pidns);
@@ -156,6 +158,11 @@ static int load(struct pa_sched *s, const struct pa_sched_opts *opts)
 		return fail(s, err,
 			    "BPF program: failed to load: %s: run as root or give the binary "
 			    "cap_bpf and cap_perfmon (before Linux 5.11 also raise ulimit -l)",
+			    strerror(-err));
+	if (err == -ENOMEM)
+		return fail(s, err,
+			    "BPF program: failed to load: %s: its tables take up to 100 MB with "
+			    "--per-pid, 30 MB else: raise the memory limit (of the cgroup)",
 			    strerror(-err));
 	if (err)
 		return fail(s, err,

@@ -196,6 +196,8 @@ void pa_metrics__text(const struct pa_metrics *m, const struct pa_metrics_report
 		print_item(m, &m->all, out);
 	}
 	if (m->lost_wait_cnt)
-		fprintf(out, "\n%" PRIu64 " waits for a CPU were not counted: too many at once\n",
+		fprintf(out,
+			"\n%" PRIu64
+			" waits for a CPU were not counted: their threads shared a place\n",
 			m->lost_wait_cnt);
 }

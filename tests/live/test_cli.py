@@ -45,6 +45,8 @@ WRONG = [
     (["--pmu", "-a", "--perf-data-output", "x"], "only valid with --profile"),
     ([*A, "--pmu", "--pmu-output", "x", "--profile-output", "x"], "name the same file"),
 ]
+WRONG += [(["-a", "--pmu", *option], "only valid with --profile") for option in (
+    ("--sample-rate", "9"), ("--event", "cycles"), ("--unwind", "fp"), ("--tag", "a=b"))]
 # the report of --pmu goes to standard output when nothing else is said
 WRONG += [(["-a", kind, "--pmu", option, "-"], f"{option} and --pmu-output can't both be -")
           for kind, option in (("--profile", "--profile-output"),

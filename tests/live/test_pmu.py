@@ -435,6 +435,14 @@ def test_auto_name(agent, tmp_path):
     assert (tmp_path / name).read_text().startswith("\n=== PMU Metrics (sleep) ===\n")
 
 
+def test_a_link_stays_one(agent, tmp_path):
+    (tmp_path / "report").write_text("old")
+    (tmp_path / "link").symlink_to("report")
+    run.run([agent, "-q", "--pmu", "--pmu-output", "link", "--", "true"], cwd=tmp_path).ok()
+    assert (tmp_path / "link").is_symlink() and sorted(os.listdir(tmp_path)) == ["link", "report"]
+    assert "PMU Metrics" in (tmp_path / "report").read_text()
+
+
 def test_report_that_can_not_be_written(agent, tmp_path):
     missing = tmp_path / "no" / "report"
     result = run.run([agent, "--pmu", "--pmu-output", missing, "--", "true"], cwd=tmp_path)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Histograms of times: which bucket holds a value, quantiles, merging; and what is said of
- * hardware counters that were scaled, never ran, or stood at zero.
+ * test_dist.c - histograms of times: which bucket holds a value, quantiles, merging; and what is
+ * said of hardware counters that were scaled, never ran, or stood at zero.
  */
 #include "metrics/metrics.h"
 #include "check.h"
@@ -167,6 +167,10 @@ TEST(counters)
 	CHECK_EQ(pa_metrics_counter(&it, PA_COUNTER_BRANCH_MISSES, &v), PA_COUNTED);
 	it.counters[PA_COUNTER_INSTRUCTIONS].value = 60000000;
 	CHECK_EQ(pa_metrics_counter(&it, PA_COUNTER_BRANCH_MISSES, &v), PA_ZERO);
+	it.counters[PA_COUNTER_CACHE_MISSES] = it.counters[PA_COUNTER_BRANCH_MISSES];
+	CHECK_EQ(pa_metrics_counter(&it, PA_COUNTER_CACHE_MISSES, &v), PA_COUNTED);
+	it.counters[PA_COUNTER_INSTRUCTIONS].value = 600000000;
+	CHECK_EQ(pa_metrics_counter(&it, PA_COUNTER_CACHE_MISSES, &v), PA_ZERO);
 	CHECK(!pa_metrics_ratio(&it, PA_RATIO_BRANCH_MISSES, &v));
 	other.counters[PA_COUNTER_CYCLES] = (struct pa_counter_sum){0, 9000000, 9000000};
 	CHECK_EQ(pa_metrics_counter(&other, PA_COUNTER_CYCLES, &v), PA_ZERO);
