@@ -24,6 +24,7 @@ const volatile __u32 wake_mask;	     /* slots of wakes - 1 */
 const volatile __u32 zero_totals;    /* index of the one in totals that stays zero */
 
 __u32 counters;	 /* bits of enum pa_counter: those that some CPU has */
+bool counting;	 /* set by user space when all is attached */
 __u64 ending_ns; /* set by user space: nothing is accounted after a CPU's last cut */
 
 /* Processes that were counted: for their number alone */
@@ -346,7 +347,7 @@ int sched_leave(__u64 *ctx)
 		*wake = 0; /* it was woken before it slept */
 	if (next_tid)
 		wait = waited(next_tid, now);
-	c->start_ns = now;
+	c->start_ns = counting ? now : 0;
 	c->cut = false;
 	c->has_wait = wait >= 0;
 	c->wait_ns = wait;
@@ -392,7 +393,7 @@ int sched_cut(void *ctx)
 	if (c->off)
 		return 0;
 	account(c, cpu, now, false);
-	c->start_ns = now;
+	c->start_ns = now; /* slices of who runs when the capture begins, too */
 	c->cut = true;
 	c->has_wait = false;
 	if (ending_ns)

@@ -339,15 +339,19 @@ int pa_sched__enable(struct pa_sched *s)
 		s->skel->progs.follow_fork, s->skel->progs.follow_exit, s->skel->progs.sched_exits,
 		s->skel->progs.sched_leave, s->skel->progs.sched_woken, s->skel->progs.sched_new,
 	};
+	int err = 0;
 
 	for (size_t i = 0; i < sizeof(progs) / sizeof(progs[0]); i++) {
-		int err = attach(s, progs[i]);
-
+		err = attach(s, progs[i]);
 		if (err)
 			return err;
 	}
+	err = note_waiting(s);
+	if (err)
+		return err;
+	__atomic_store_n(&s->skel->bss->counting, true, __ATOMIC_SEQ_CST);
 	cut_slices(s);
-	return note_waiting(s);
+	return 0;
 }
 
 /* A place for one more process; the last one stays for all that have none. */
