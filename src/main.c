@@ -71,9 +71,10 @@ static void show_progress(void *ctx, const struct pa_agent_progress *p)
 {
 	struct command *c = ctx;
 
-	fprintf(stderr, "\r\033[K%llus: %llu samples, %llu lost",
-		(unsigned long long)(p->elapsed_ns / 1000000000ULL),
-		(unsigned long long)p->sample_cnt, (unsigned long long)p->lost_cnt);
+	fprintf(stderr, "\r\033[K%llus", (unsigned long long)(p->elapsed_ns / 1000000000ULL));
+	if (c->options.profile || c->options.offcpu)
+		fprintf(stderr, ": %llu samples, %llu lost", (unsigned long long)p->sample_cnt,
+			(unsigned long long)p->lost_cnt);
 	fflush(stderr);
 	c->progress_shown = true;
 }

@@ -453,6 +453,16 @@ def test_report_that_can_not_be_written(agent, tmp_path):
         assert result.status == 1 and "/dev/full: failed to write: " in result.err
 
 
+def test_progress_without_samples(agent):
+    master, slave = os.openpty()
+    subprocess.run([agent, "--pmu", "-a", "--duration", "1300ms"], stdout=subprocess.DEVNULL,
+                   stderr=slave, check=True)
+    os.close(slave)
+    said = os.read(master, 65536)
+    os.close(master)
+    assert re.search(rb"\x1b\[K\d+s", said) and b"samples" not in said, said
+
+
 # ---- counters ----------------------------------------------------------------------------------
 
 def test_counters(metrics):
