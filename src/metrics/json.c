@@ -6,19 +6,41 @@
 
 #include "metrics/metrics.h"
 
-/* Names are bytes that a process chose: what is not printable ASCII is escaped as Latin-1. */
-static void print_string(const char *s, FILE *out)
+/* @return bytes of the UTF-8 character that s begins with, 0: it begins with none */
+static size_t utf8_bytes(const unsigned char *s)
 {
-	fputc('"', out);
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
+	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+	size_t bytes = *s >= 0xf0 ? 4 : *s >= 0xe0 ? 3 : 2;
+	uint32_t code = *s & (0xff >> (bytes + 1));
 
-		if (c == '"' || c == '\\')
-			fprintf(out, "\\%c", c);
-		else if (c < ' ' || c >= 0x7f)
-			fprintf(out, "\\u%04x", c);
+	if (*s < 0xc2 || *s > 0xf4)
+		return 0;
+	for (size_t i = 1; i < bytes; i++) {
+		if ((s[i] & 0xc0) != 0x80) /* also a string's end */
+			return 0;
+		code = code << 6 | (s[i] & 0x3f);
+	}
+	if (code < smallest[bytes] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+		return 0;
+	return bytes;
+}
+
+/* Names are bytes that a process chose: UTF-8 stays, other bytes are escaped as Latin-1. */
+static void print_string(const char *text, FILE *out)
+{
+	const unsigned char *s = (const unsigned char *)text;
+
+	fputc('"', out);
+	while (*s) {
+		size_t bytes = *s >= 0x80 ? utf8_bytes(s) : 1;
+
+		if (*s == '"' || *s == '\\')
+			fprintf(out, "\\%c", *s);
+		else if (!bytes || *s < ' ' || *s == 0x7f)
+			fprintf(out, "\\u%04x", *s);
 		else
-			fputc(c, out);
+			fwrite(s, 1, bytes, out);
+		s += bytes ? bytes : 1;
 	}
 	fputc('"', out);
 }

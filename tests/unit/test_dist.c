@@ -289,6 +289,12 @@ TEST(report_of_processes)
 		     "\"processes\":[{\"pid\":7,\"comm\":\"na\\u000a\\\"me\",\"switches\":1,"));
 	CHECK(!strstr(text, "second"));
 	free(text);
+	/* UTF-8 stays; a lone byte, a surrogate and a character that is cut do not count as such */
+	strcpy(procs[0].comm, "\xc3\xa9\xf0\x9f\x98\x80|\xff\xed\xa0\x80\xe2\x82");
+	text = report(&m, true, true);
+	CHECK(strstr(text, "\"comm\":\"\xc3\xa9\xf0\x9f\x98\x80|\\u00ff\\u00ed\\u00a0\\u0080\\u00e2"
+			   "\\u0082\","));
+	free(text);
 }
 
 TEST_MAIN()
