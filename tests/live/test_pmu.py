@@ -88,11 +88,79 @@ def test_sleeping(metrics):
     assert found.runqueue["count"] >= 0.95 * found.switches
 
 
-def test_preempted(metrics):
-    """Two threads that burn on one CPU: while one runs, the other waits."""
-    found = metrics("share")
+def schedstat(pid):
+    """What the kernel says of all threads: time on a CPU, time waiting for one, in ns."""
+    total = [0, 0]
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{tid}/schedstat", encoding="ascii") as file:
+            total = [a + int(b) for a, b in zip(total, file.read().split())]
+    return total
+
+
+@retried
+def test_preempted(agent, spawn, workload, tmp_path):
+    """Two threads that burn on one CPU: while one runs, the other waits, and both for others."""
+    program = spawn([workload("switcher"), "--mode", "share", "--seconds", "60"])
+    time.sleep(0.2)
+    before = schedstat(program.pid)
+    found = Metrics(run.run([agent, "-q", "--pmu", "--pid", str(program.pid), "--pmu-format",
+                             "json", "--duration", "2s"], cwd=tmp_path).ok())
+    ran, waited = (b - a for a, b in zip(before, schedstat(program.pid)))
     assert found.reasons["preempted"] > 0.8 * found.switches
-    assert found.runqueue["sum_ns"] == pytest.approx(found.all["cpu_ns"], rel=0.1)
+    ours = found.runqueue["sum_ns"] + found.still_waiting["sum_ns"]
+    assert ours / found.all["cpu_ns"] == pytest.approx(waited / ran, rel=0.05)
+
+
+def test_uninterruptible(agent, workload, tmp_path):
+    """vfork(2) waits so for its child."""
+    found = Metrics(run.run([agent, "-q", "--pmu", "--pmu-format", "json", "--",
+                             workload("switcher"), "--mode", "vfork", "--units", "20"],
+                            cwd=tmp_path).ok())
+    assert found.reasons["exited"] == 21
+    # reading the program's pages may add some
+    assert 20 <= found.reasons["io_wait"] <= 25
+
+
+def state(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return file.read().rsplit(")", 1)[1].split()[0]
+
+
+def stopped(pid):
+    for _ in range(1000):
+        if state(pid) == "T":
+            return
+        time.sleep(0.005)
+    pytest.fail("it does not stop")
+
+
+def test_stopped(agent, spawn, workload, tmp_path):
+    program = spawn([workload("switcher"), "--mode", "stop", "--units", "11"])
+    stopped(program.pid)
+    capture = spawn([agent, "--pmu", "--pid", str(program.pid), "--pmu-output", "out",
+                     "--pmu-format", "json", "--duration", "20s"], cwd=tmp_path)
+    capture.wait_for("Collecting data")
+    for _ in range(10):
+        program.signal(signal.SIGCONT)
+        time.sleep(0.02)
+        stopped(program.pid)
+    program.signal(signal.SIGCONT)
+    capture.wait().ok()
+    reasons = json.loads((tmp_path / "out").read_text())["all"]["reasons"]
+    assert reasons["stopped"] == 10 and reasons["exited"] == 1
+
+
+@retried
+def test_all_cpus_are_merged(agent, spawn, workload, tmp_path):
+    needs.cpus(2)
+    programs = [spawn([workload("switcher"), "--mode", "sleep", "--cpu", str(cpu), "--seconds",
+                       "60"]) for cpu in (0, 1)]
+    pids = ",".join(str(program.pid) for program in programs)
+    both = Metrics(run.run([agent, "-q", "--pmu", "--pid", pids, "--pmu-format", "json",
+                            "--duration", "1s"], cwd=tmp_path).ok())
+    assert both.data["process_count"] == 2
+    assert 300 < both.switches < 600  # each 235
+    assert both.slices["count"] == both.switches
 
 
 def test_yielding(metrics):
@@ -300,6 +368,7 @@ def test_threads_that_exit(agent, workload, tmp_path, where):
     assert found.cpu_ns > 5e7
     assert found.all["cpu_ns"] == pytest.approx(found.cpu_ns, rel=0.05)
     assert found.data["process_count"] == 1 and found.reasons["exited"] == 101
+    assert found.runqueue["count"] >= 0.95 * found.switches  # that of a new thread, too
 
 
 UNAWAITED = """
@@ -388,7 +457,8 @@ def test_with_a_profile(profile, tmp_path, workload):
                     "json", "--", workload("switcher"), "--mode", "share", "--seconds", "1")
     assert found.summary()[0] > 200
     data = json.loads(report.read_text())
-    assert data["all"]["cpu_ns"] == pytest.approx(1e9, rel=0.2)
+    used = int(KERNEL.search(found.result.out)[3])
+    assert data["all"]["cpu_ns"] == pytest.approx(used, rel=0.05)
     assert f"PMU metrics will be written to {report}\n" in found.result.out
 
 

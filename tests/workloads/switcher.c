@@ -9,13 +9,17 @@
  *   yield  both yield after each 20 us
  *   pipe   each wakes the other through a pipe and waits for it, after --units N (0) of 6 us
  *   threads  --units N threads, one after the other, that burn 2 ms each
+ *   vfork    --units N children that sleep 5 ms while it waits for them
+ *   stop     stops itself --units N times
  * Prints what the kernel says of them: "voluntary N involuntary N cpu_ns N rounds N". With
  * --windows, in pipe, "BEGIN_NS END_NS ROUNDS" of each 20 ms instead.
  */
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #include "burn.h"
 
@@ -98,6 +102,25 @@ static void *run(void *arg)
 	return NULL;
 }
 
+static pid_t sleeping_child(void)
+{
+	pid_t pid = vfork();
+
+	if (!pid) {
+		usleep(5000);
+		_exit(0);
+	}
+	return pid;
+}
+
+static int wait_for_children(void)
+{
+	for (unsigned int i = 0; i < units; i++)
+		if (waitpid(sleeping_child(), NULL, 0) < 0)
+			return 1;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	int cpu = atoi(burn_option(argc, argv, "--cpu", "0"));
@@ -115,6 +138,12 @@ int main(int argc, char **argv)
 		return 1;
 	deadline_ns = burn_deadline_ns(argc, argv);
 	prctl(PR_SET_TIMERSLACK, 1);
+	if (is("vfork"))
+		return wait_for_children();
+	for (unsigned int i = 0; is("stop") && i < units; i++)
+		raise(SIGSTOP);
+	if (is("stop"))
+		return 0;
 	for (unsigned int i = 0; is("threads") && i < units; i++)
 		if (pthread_create(&second, NULL, run, NULL) || pthread_join(second, NULL))
 			return 1;
