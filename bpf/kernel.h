@@ -49,6 +49,14 @@ struct vm_area_struct {
 	void *vm_file;
 };
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct signal_struct {
+	atomic_t live; /* threads that have not begun to exit */
+};
+
 struct task_struct {
 	unsigned int flags;
 	int exit_state;
@@ -61,6 +69,7 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct pid *thread_pid;
 	struct task_struct *group_leader;
+	struct signal_struct *signal;
 };
 
 struct seq_file;

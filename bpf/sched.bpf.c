@@ -64,6 +64,14 @@ struct {
 	__type(value, struct pa_sched_totals);
 } processes SEC(".maps");
 
+/* Those of processes whose last thread has exited: user space takes them soon */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u8);
+} ended SEC(".maps");
+
 /* By CPU and enum pa_counter */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
@@ -313,6 +321,19 @@ static __always_inline __s64 waited(__u32 tid, __u64 now)
 	return ns > PA_WAKE_WAIT_MAX ? 0 : ns;
 }
 
+/** The current thread exits, of a process with a place of its own. */
+static __always_inline void note_exit(const struct task_struct *task, struct pa_sched_totals *t)
+{
+	__u32 tgid = current_process();
+	__u8 one = 1;
+
+	/* the name that it had last, when its /proc is gone */
+	if (task->pid == task->tgid)
+		bpf_get_current_comm(t->comm, sizeof(t->comm));
+	if (!BPF_CORE_READ(task, signal, live.counter))
+		bpf_map_update_elem(&ended, &tgid, &one, BPF_ANY);
+}
+
 SEC("tp_btf/sched_switch")
 int sched_leave(__u64 *ctx)
 {
@@ -334,9 +355,8 @@ int sched_leave(__u64 *ctx)
 			reason = reason_of(preempt, has_prev_state ? ctx[3] : state);
 			if (reason < PA_SWITCH_CNT)
 				ADD(t->reasons[reason], 1);
-			/* the name that it had last, when its /proc is gone */
-			if (per_process && reason == PA_SWITCH_EXITED && prev->pid == prev->tgid)
-				bpf_get_current_comm(t->comm, sizeof(t->comm));
+			if (per_process && reason == PA_SWITCH_EXITED)
+				note_exit(prev, t);
 		}
 	}
 	/* A signal that came makes it runnable again, which the argument does not show. */

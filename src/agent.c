@@ -543,6 +543,8 @@ static int wait_for_work(struct pa_agent *a, uint64_t now)
 	struct epoll_event ev[16];
 	int n, err = 0;
 
+	if (wait_ns > pa_agent_metrics_interval_ns(a))
+		wait_ns = pa_agent_metrics_interval_ns(a);
 	if (a->opts.duration_ns) {
 		uint64_t end = a->info.start_ns + a->opts.duration_ns;
 

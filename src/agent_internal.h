@@ -100,6 +100,8 @@ void pa_agent_take_offcpu(struct pa_agent *a, const struct pa_capture_stats *st)
 int pa_agent_open_metrics(struct pa_agent *a);
 int pa_agent_begin_metrics(struct pa_agent *a);
 int pa_agent_poll_metrics(struct pa_agent *a, uint64_t now);
+/** How long the next poll may wait. */
+uint64_t pa_agent_metrics_interval_ns(const struct pa_agent *a);
 int pa_agent_forget_in_metrics(struct pa_agent *a, pid_t pid);
 int pa_agent_end_metrics(struct pa_agent *a);
 int pa_agent_write_metrics(struct pa_agent *a);

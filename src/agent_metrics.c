@@ -16,7 +16,8 @@
 #include "metrics/sched.h"
 
 #define POLL_NS 1000000000ULL
-#define POLL_PROCESSES_NS 250000000ULL /* those that ended give their places back */
+#define POLL_ENDED_NS 50000000ULL      /* processes that ended give their places back... */
+#define POLL_PROCESSES_NS 250000000ULL /* ...also those whose end was not seen */
 
 static int failed(struct pa_agent *a, int err)
 {
@@ -59,10 +60,17 @@ int pa_agent_begin_metrics(struct pa_agent *a)
 	return err ? failed(a, err) : 0;
 }
 
+uint64_t pa_agent_metrics_interval_ns(const struct pa_agent *a)
+{
+	return a->sched && a->opts.per_pid ? POLL_ENDED_NS : UINT64_MAX;
+}
+
 int pa_agent_poll_metrics(struct pa_agent *a, uint64_t now)
 {
-	int err;
+	int err = a->sched ? pa_sched__poll_ended(a->sched) : 0;
 
+	if (err)
+		return failed(a, err);
 	if (!a->sched || now - a->metrics_ns < (a->opts.per_pid ? POLL_PROCESSES_NS : POLL_NS))
 		return 0;
 	a->metrics_ns = now;

@@ -121,8 +121,10 @@ static void configure(struct pa_sched *s, const struct pa_sched_opts *opts, bool
 	bpf_map__set_max_entries(skel->maps.totals, (uint32_t)s->slot_cnt + 1);
 	bpf_map__set_max_entries(skel->maps.events, (uint32_t)s->slot_cnt * PA_COUNTER_CNT);
 	bpf_map__set_max_entries(skel->maps.wakes, wakes);
-	if (opts->per_process)
+	if (opts->per_process) {
 		bpf_map__set_max_entries(skel->maps.processes, process_slots());
+		bpf_map__set_max_entries(skel->maps.ended, PROCESSES_MAX);
+	}
 }
 
 static int load_one(struct pa_sched *s, const struct pa_sched_opts *opts, bool has_prev_state)
@@ -445,7 +447,31 @@ static int list_processes(struct pa_sched *s, bool gone_only, uint32_t **out, si
 	return 0;
 }
 
-/* Those that were gone at the last poll too: a thread may be seen once more after its id went. */
+static int take_and_remove(struct pa_sched *s, uint32_t pid)
+{
+	int err = take_process(s, pid);
+
+	if (!err)
+		bpf_map_delete_elem(bpf_map__fd(s->skel->maps.processes), &pid);
+	return err;
+}
+
+/* Nothing comes of them any more. */
+static int take_ended(struct pa_sched *s)
+{
+	int fd = bpf_map__fd(s->skel->maps.ended), err = 0;
+	uint32_t pid;
+
+	for (size_t i = 0; i < PROCESSES_MAX && !err && !bpf_map_get_next_key(fd, NULL, &pid);
+	     i++) {
+		bpf_map_delete_elem(fd, &pid);
+		err = take_and_remove(s, pid);
+	}
+	return err;
+}
+
+/* Those whose end was not seen, that were gone at the last poll too: a thread may be seen once more
+ * after its id went. */
 static int reap(struct pa_sched *s)
 {
 	uint32_t *gone;
@@ -458,9 +484,7 @@ static int reap(struct pa_sched *s)
 			gone[kept++] = gone[i];
 			continue;
 		}
-		err = take_process(s, gone[i]);
-		if (!err)
-			bpf_map_delete_elem(bpf_map__fd(s->skel->maps.processes), &gone[i]);
+		err = take_and_remove(s, gone[i]);
 	}
 	if (err)
 		kept = 0;
@@ -470,18 +494,25 @@ static int reap(struct pa_sched *s)
 	return err;
 }
 
+static int take_failed(struct pa_sched *s, int err)
+{
+	return err ? fail(s, err, "scheduler metrics: failed to take: %s", strerror(-err)) : 0;
+}
+
 int pa_sched__poll(struct pa_sched *s)
 {
 	int err = update_counters(s);
 
 	if (s->ended_cnt)
 		forget_ended(s);
-	if (!err && s->m->per_process) {
-		err = reap(s);
-		if (err)
-			fail(s, err, "scheduler metrics: failed to take: %s", strerror(-err));
-	}
+	if (!err && s->m->per_process)
+		err = take_failed(s, reap(s));
 	return err;
+}
+
+int pa_sched__poll_ended(struct pa_sched *s)
+{
+	return s->m->per_process ? take_failed(s, take_ended(s)) : 0;
 }
 
 /* ---- finish --------------------------------------------------------------------------------- */

@@ -34,6 +34,9 @@ int pa_sched__enable(struct pa_sched *s);
 /** What is to be done once or a few times a second: CPUs that came, processes that ended.
  *  @return 0, -errno */
 int pa_sched__poll(struct pa_sched *s);
+/** Take processes that ended, so that others find room: with per_process to be done every 50 ms.
+ *  @return 0, -ENOMEM, -errno */
+int pa_sched__poll_ended(struct pa_sched *s);
 /** Stop counting, and take all that was counted.
  *  @param out  the caller's, to free with pa_metrics__free; NULL after an error
  *  @return 0, -errno */

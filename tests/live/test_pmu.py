@@ -330,6 +330,16 @@ def test_per_process(agent, spawn, workload, tmp_path):
     assert found.data["process_count"] == len(procs) and found.data["unnamed_switches"] == 0
 
 
+def test_names_of_short_lives(agent, spawn):
+    """Thousands of processes a second, more than there is room for at once."""
+    capture = spawn([agent, "--pmu", "-a", "--per-pid", "--pmu-format", "json", "--", "sh", "-c",
+                     "i=0; while [ $i -lt 6000 ]; do (:); i=$((i+1)); done"])
+    found = Metrics(capture.wait().ok())
+    assert found.reasons["exited"] > 6000 and found.data["unnamed_switches"] == 0
+    assert found.data["process_count"] == len({p["pid"] for p in found.data["processes"]})
+    assert len(found.data["processes"]) > 6000
+
+
 def test_only_the_process_that_was_named(metrics, agent, spawn, workload, tmp_path):
     spawn([workload("switcher"), "--mode", "sleep", "--seconds", "8"])
     program = spawn([workload("switcher"), "--mode", "sleep", "--seconds", "8"])
