@@ -121,9 +121,9 @@ static void print_item(const struct pa_metrics *m, const struct pa_metrics_item 
 
 	fprintf(out,
 		"\"switches\":%" PRIu64 ",\"cpu_ns\":%" PRIu64 ",\"cut_slices\":%" PRIu64
-		",\"cut_ns\":%" PRIu64 ",",
-		pa_metrics_item__switches(it), pa_metrics_item__cpu_ns(it), it->cut_cnt,
-		it->cut_ns);
+		",\"cut_ns\":%" PRIu64 ",\"overflowed\":%s,",
+		pa_metrics_item__switches(it), pa_metrics_item__cpu_ns(it), it->cut_cnt, it->cut_ns,
+		pa_metrics_item__overflowed(it) ? "true" : "false");
 	print_dist("slices", &it->slices, out);
 	print_dist("runqueue", &it->waits, out);
 	fprintf(out,

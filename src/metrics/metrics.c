@@ -50,6 +50,12 @@ uint64_t pa_metrics_item__switches(const struct pa_metrics_item *it)
 	return cnt;
 }
 
+/* Each switch ends a slice, whole or cut. What runs meanwhile makes small differences. */
+bool pa_metrics_item__overflowed(const struct pa_metrics_item *it)
+{
+	return pa_metrics_item__switches(it) > it->slices.cnt + it->cut_cnt + UINT32_MAX / 2;
+}
+
 uint64_t pa_metrics_item__cpu_ns(const struct pa_metrics_item *it)
 {
 	return it->slices.sum_ns + it->cut_ns;

@@ -28,6 +28,9 @@ int pa_metrics_item__merge(struct pa_metrics_item *it, const struct pa_metrics_i
 void pa_metrics_item__free(struct pa_metrics_item *it);
 /** Context switches, that is slices that ended. */
 uint64_t pa_metrics_item__switches(const struct pa_metrics_item *it);
+/** Did a bucket count more than 2^32? Then count, mean and percentiles of slices or waits are
+ * wrong. */
+bool pa_metrics_item__overflowed(const struct pa_metrics_item *it);
 /** Time on a CPU, cut slices included. */
 uint64_t pa_metrics_item__cpu_ns(const struct pa_metrics_item *it);
 /** Time waiting for a CPU, waits that have not ended included. */

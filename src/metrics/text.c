@@ -26,6 +26,10 @@ static void print_dist(const struct pa_dist *d, FILE *out)
 static void print_times(const struct pa_metrics_item *it, FILE *out)
 {
 	fputs("\nOn-CPU Time (time slice per context switch):\n", out);
+	if (pa_metrics_item__overflowed(it))
+		fputs("  (more than 4 billion times in one bucket: only minima, maxima and totals "
+		      "are right)\n",
+		      out);
 	if (it->slices.cnt)
 		print_dist(&it->slices, out);
 	fprintf(out, "  Total:  %.3f ms", ms(pa_metrics_item__cpu_ns(it)));

@@ -266,6 +266,27 @@ TEST(report_of_one_process)
 	pa_metrics_item__free(&m.all);
 }
 
+TEST(buckets_that_overflowed)
+{
+	struct pa_metrics m = {.missing = {""}};
+	char *text;
+
+	add(2000000);
+	m.all.slices = take();
+	m.all.cut_cnt = 2;
+	m.all.reasons[PA_SWITCH_VOLUNTARY] = 3;
+	CHECK(!pa_metrics_item__overflowed(&m.all));
+	m.all.reasons[PA_SWITCH_VOLUNTARY] = (1ULL << 32) + 3;
+	CHECK(pa_metrics_item__overflowed(&m.all));
+	text = report(&m, false, false);
+	CHECK(strstr(text, "more than 4 billion times"));
+	free(text);
+	text = report(&m, false, true);
+	CHECK(strstr(text, "\"overflowed\":true,"));
+	free(text);
+	pa_metrics_item__free(&m.all);
+}
+
 TEST(report_of_processes)
 {
 	struct pa_metrics_item procs[2] = {
