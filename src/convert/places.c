@@ -123,10 +123,10 @@ static const struct pa_piece *find_piece(const struct pa_session *s,
 	piece = pa_procs__find(&s->procs, c->space, addr, c->time_ns);
 	/* what is current in the space itself comes before all else */
 	hint->space = c->space;
-	hint->piece =
-		piece && piece->to_ns == UINT64_MAX && s->procs.spaces[c->space]->parent == PA_NONE
-			? piece
-			: NULL;
+	hint->piece = piece && piece->to_ns == UINT64_MAX &&
+				      pa_procs__at(&s->procs, c->space)->parent == PA_NONE
+			      ? piece
+			      : NULL;
 	return piece;
 }
 
@@ -145,7 +145,8 @@ static int locate(struct pa_session *s, const struct pa_place_context *c, struct
 	place->space = PA_NONE;
 	if (!piece->is_jit)
 		place->address = place->address - piece->start + piece->pgoff;
-	return pa_session_images__hit(s, piece->image, s->procs.spaces[c->space]->pid, piece);
+	return pa_session_images__hit(s, piece->image, pa_procs__at(&s->procs, c->space)->pid,
+				      piece);
 }
 
 /* The context that a marker announces. @return false: it leaves the context as it is */

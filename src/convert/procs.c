@@ -54,11 +54,49 @@ void pa_procs__init(struct pa_procs *p, uint64_t seed)
 
 static void free_space(struct pa_procs *p, uint32_t space)
 {
-	if (!p->spaces[space])
-		return;
-	pa_space__clear(p->spaces[space], &p->pieces);
-	free(p->spaces[space]);
-	p->spaces[space] = NULL;
+	struct pa_space_chunk *chunk = p->chunks[space / PA_CHUNK_SPACES];
+	struct pa_space **at = &chunk->spaces[space % PA_CHUNK_SPACES];
+
+	pa_space__clear(*at, &p->pieces);
+	free(*at);
+	*at = NULL;
+	chunk->there_cnt--;
+}
+
+/* @param all  else those of no use */
+static void free_spaces(struct pa_procs *p, bool all)
+{
+	for (size_t i = 0; i < p->chunk_cnt; i++) {
+		struct pa_space_chunk *chunk = p->chunks[i];
+
+		for (uint32_t k = 0; chunk && k < PA_CHUNK_SPACES; k++) {
+			struct pa_space *space = chunk->spaces[k];
+
+			if (space && (all || !space->is_needed))
+				free_space(p, (uint32_t)i * PA_CHUNK_SPACES + k);
+			else if (space)
+				space->is_needed = false;
+		}
+		/* the last one is still being filled */
+		if (chunk && !chunk->there_cnt && (all || i + 1 < p->chunk_cnt)) {
+			free(chunk);
+			p->chunks[i] = NULL;
+		}
+	}
+}
+
+/* Place for one more space. @return 0, -ENOMEM */
+static int grow_spaces(struct pa_procs *p)
+{
+	if (p->space_cnt < p->chunk_cnt * PA_CHUNK_SPACES)
+		return 0;
+	if (pa_array_grow(&p->chunks, p->chunk_cnt, &p->chunk_cap, sizeof(*p->chunks)))
+		return -ENOMEM;
+	p->chunks[p->chunk_cnt] = calloc(1, sizeof(**p->chunks));
+	if (!p->chunks[p->chunk_cnt])
+		return -ENOMEM;
+	p->chunk_cnt++;
+	return 0;
 }
 
 void pa_procs__free(struct pa_procs *p)
@@ -67,11 +105,10 @@ void pa_procs__free(struct pa_procs *p)
 		free(p->procs[i].spaces);
 	for (size_t i = 0; i < p->thread_cnt; i++)
 		free(p->threads[i].comms);
-	for (size_t i = 0; i < p->space_cnt; i++)
-		free_space(p, (uint32_t)i);
+	free_spaces(p, true);
 	free(p->procs);
 	free(p->threads);
-	free(p->spaces);
+	free(p->chunks);
 	pa_index__free(&p->by_pid);
 	pa_index__free(&p->by_tid);
 	pa_strings__free(&p->strings);
@@ -106,7 +143,7 @@ static size_t spaces_before(const struct pa_procs *p, const struct pa_proc *proc
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (p->spaces[proc->spaces[mid]]->from_ns <= time_ns)
+		if (pa_procs__at(p, proc->spaces[mid])->from_ns <= time_ns)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -142,8 +179,7 @@ static uint32_t add_space(struct pa_procs *p, uint32_t i, uint64_t from_ns, uint
 
 	if (!may_displace(p, proc->space_cnt - at))
 		return space_at(p, proc, from_ns);
-	if (p->space_cnt >= PA_NONE ||
-	    pa_array_grow(&p->spaces, p->space_cnt, &p->space_cap, sizeof(*p->spaces)) ||
+	if (p->space_cnt >= PA_NONE || grow_spaces(p) ||
 	    pa_array_grow(&proc->spaces, proc->space_cnt, &proc->space_cap, sizeof(*proc->spaces)))
 		return PA_NONE;
 	added = malloc(sizeof(*added));
@@ -155,7 +191,8 @@ static uint32_t add_space(struct pa_procs *p, uint32_t i, uint64_t from_ns, uint
 		.from_ns = from_ns,
 		.birth_ns = birth_ns,
 	};
-	p->spaces[space] = added;
+	p->chunks[space / PA_CHUNK_SPACES]->spaces[space % PA_CHUNK_SPACES] = added;
+	p->chunks[space / PA_CHUNK_SPACES]->there_cnt++;
 	memmove(proc->spaces + at + 1, proc->spaces + at,
 		(proc->space_cnt - at) * sizeof(*proc->spaces));
 	proc->spaces[at] = (uint32_t)space;
@@ -321,8 +358,8 @@ static void narrow_to_space(const struct pa_procs *p, const struct pa_proc *proc
 {
 	size_t i = spaces_before(p, proc, time_ns);
 
-	narrow(m, i, i ? p->spaces[proc->spaces[i - 1]]->from_ns : 0, i < proc->space_cnt,
-	       i < proc->space_cnt ? p->spaces[proc->spaces[i]]->from_ns : 0);
+	narrow(m, i, i ? pa_procs__at(p, proc->spaces[i - 1])->from_ns : 0, i < proc->space_cnt,
+	       i < proc->space_cnt ? pa_procs__at(p, proc->spaces[i])->from_ns : 0);
 }
 
 int pa_procs__moment(struct pa_procs *p, uint32_t pid, uint32_t tid, uint64_t time_ns,
@@ -341,7 +378,7 @@ int pa_procs__moment(struct pa_procs *p, uint32_t pid, uint32_t tid, uint64_t ti
 		narrow_to_comm(&p->threads[leader], time_ns, &m);
 	narrow_to_comm(&p->threads[find_thread(p, tid)], time_ns, &m);
 	narrow_to_space(p, &p->procs[find_proc(p, pid)], time_ns, &m);
-	space = p->spaces[m.space];
+	space = pa_procs__at(p, m.space);
 	m.epoch_ns = pa_space__epoch(space, time_ns);
 	narrow(&m, true, m.epoch_ns, true, pa_space__epoch_end(space, m.epoch_ns) + 1);
 	*out = m;
@@ -371,7 +408,7 @@ uint32_t pa_procs__space_of_sideband(struct pa_procs *p, uint32_t pid, uint32_t 
 
 int pa_procs__map(struct pa_procs *p, uint32_t space, const struct pa_piece *piece)
 {
-	return pa_space__map(p->spaces[space], &p->pieces, piece, &p->dropped_map_cnt);
+	return pa_space__map(pa_procs__at(p, space), &p->pieces, piece, &p->dropped_map_cnt);
 }
 
 int pa_procs__set_comm(struct pa_procs *p, uint32_t pid, uint32_t tid, const char *comm, bool exec,
@@ -388,7 +425,7 @@ int pa_procs__set_comm(struct pa_procs *p, uint32_t pid, uint32_t tid, const cha
 	if (err)
 		return err;
 	if (exec && time_ns) {
-		birth_ns = p->spaces[space_at(p, &p->procs[i], time_ns)]->birth_ns;
+		birth_ns = pa_procs__at(p, space_at(p, &p->procs[i], time_ns))->birth_ns;
 		if (add_space(p, i, time_ns, birth_ns) == PA_NONE)
 			return -ENOMEM;
 	}
@@ -399,15 +436,16 @@ int pa_procs__set_comm(struct pa_procs *p, uint32_t pid, uint32_t tid, const cha
  * their own are skipped, so that chains of forks stay short. */
 static void inherit(struct pa_procs *p, uint32_t space, uint32_t parent, uint64_t time_ns)
 {
-	while (parent != PA_NONE && !p->spaces[parent]->cur_cnt && !p->spaces[parent]->past_cnt) {
-		if (p->spaces[parent]->parent_ns < time_ns)
-			time_ns = p->spaces[parent]->parent_ns;
-		parent = p->spaces[parent]->parent;
+	while (parent != PA_NONE && !pa_procs__at(p, parent)->cur_cnt &&
+	       !pa_procs__at(p, parent)->past_cnt) {
+		if (pa_procs__at(p, parent)->parent_ns < time_ns)
+			time_ns = pa_procs__at(p, parent)->parent_ns;
+		parent = pa_procs__at(p, parent)->parent;
 	}
 	if (parent == PA_NONE || parent >= space) /* a parent is older: no cycles */
 		return;
-	p->spaces[space]->parent = parent;
-	p->spaces[space]->parent_ns = time_ns;
+	pa_procs__at(p, space)->parent = parent;
+	pa_procs__at(p, space)->parent_ns = time_ns;
 }
 
 int pa_procs__fork(struct pa_procs *p, uint32_t pid, uint32_t tid, uint32_t ppid, uint32_t ptid,
@@ -446,7 +484,8 @@ int pa_procs__exit(struct pa_procs *p, uint32_t pid, uint32_t tid, uint64_t time
 	p->exit_cnt++;
 	if (thread != PA_NONE)
 		p->threads[thread].exit_ns = time_ns;
-	if (i != PA_NONE && time_ns > p->spaces[space_at(p, &p->procs[i], time_ns)]->from_ns) {
+	if (i != PA_NONE &&
+	    time_ns > pa_procs__at(p, space_at(p, &p->procs[i], time_ns))->from_ns) {
 		p->procs[i].exit_ns = time_ns;
 		p->procs[i].was_gone = false;
 	}
@@ -457,7 +496,7 @@ const struct pa_piece *pa_procs__find(const struct pa_procs *p, uint32_t space, 
 				      uint64_t time_ns)
 {
 	const struct pa_piece *late = NULL, *unused = NULL;
-	const struct pa_space *s = p->spaces[space];
+	const struct pa_space *s = pa_procs__at(p, space);
 	const struct pa_piece *found = s ? pa_space__find(s, addr, time_ns, &late) : NULL;
 
 	if (!s)
@@ -465,7 +504,7 @@ const struct pa_piece *pa_procs__find(const struct pa_procs *p, uint32_t space, 
 	for (int i = 0; !found && s->parent != PA_NONE && i < ANCESTORS_MAX; i++) {
 		if (s->parent_ns < time_ns)
 			time_ns = s->parent_ns;
-		s = p->spaces[s->parent];
+		s = pa_procs__at(p, s->parent);
 		found = pa_space__find(s, addr, time_ns, &unused);
 	}
 	return found ? found : late;
@@ -508,9 +547,9 @@ static size_t mark_needed(struct pa_procs *p, const struct pa_proc *proc, uint64
 	for (size_t i = first; i < proc->space_cnt; i++) {
 		uint32_t space = proc->spaces[i];
 
-		for (; space != PA_NONE && !p->spaces[space]->is_needed;
-		     space = p->spaces[space]->parent)
-			p->spaces[space]->is_needed = true;
+		for (; space != PA_NONE && !pa_procs__at(p, space)->is_needed;
+		     space = pa_procs__at(p, space)->parent)
+			pa_procs__at(p, space)->is_needed = true;
 	}
 	return first;
 }
@@ -533,12 +572,7 @@ static void keep_procs(struct pa_procs *p, uint64_t before_ns)
 		p->procs[kept++] = proc;
 	}
 	p->proc_cnt = kept;
-	for (size_t i = 0; i < p->space_cnt; i++) {
-		if (p->spaces[i] && !p->spaces[i]->is_needed)
-			free_space(p, (uint32_t)i);
-		else if (p->spaces[i])
-			p->spaces[i]->is_needed = false;
-	}
+	free_spaces(p, false);
 }
 
 static void keep_threads(struct pa_procs *p)

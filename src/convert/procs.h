@@ -11,6 +11,14 @@
 struct pa_proc;
 struct pa_thread;
 
+enum { PA_CHUNK_SPACES = 4096 };
+
+/** Spaces by index: what stays of those that are dropped is a pointer for all of a chunk. */
+struct pa_space_chunk {
+	struct pa_space *spaces[PA_CHUNK_SPACES]; /* NULL: dropped, or not given out yet */
+	uint32_t there_cnt;
+};
+
 /** Everything that lives here is freed with pa_procs__free. */
 struct pa_procs {
 	uint64_t seed;
@@ -19,8 +27,9 @@ struct pa_procs {
 	size_t proc_cnt, proc_cap;
 	struct pa_thread *threads;
 	size_t thread_cnt, thread_cap;
-	struct pa_space **spaces; /* NULL: dropped; an index is never given out again */
-	size_t space_cnt, space_cap;
+	struct pa_space_chunk **chunks; /* NULL: all of it was dropped */
+	size_t chunk_cnt, chunk_cap;
+	size_t space_cnt;	   /* indexes given out; none ever is again */
 	struct pa_strings strings; /* comms and paths */
 	struct pa_pieces pieces;
 	size_t exit_cnt; /* EXIT records since pa_procs__drop_exited */
@@ -33,7 +42,15 @@ struct pa_procs {
 void pa_procs__init(struct pa_procs *p, uint64_t seed);
 void pa_procs__free(struct pa_procs *p);
 
-/** Index into spaces of the pid's space at time_ns; made when the pid is new.
+/** The space of an index that was given out. @return NULL: it was dropped */
+static inline struct pa_space *pa_procs__at(const struct pa_procs *p, uint32_t space)
+{
+	const struct pa_space_chunk *chunk = p->chunks[space / PA_CHUNK_SPACES];
+
+	return chunk ? chunk->spaces[space % PA_CHUNK_SPACES] : NULL;
+}
+
+/** Index of the pid's space at time_ns; made when the pid is new.
  *  @return PA_NONE without memory */
 uint32_t pa_procs__space(struct pa_procs *p, uint32_t pid, uint64_t time_ns);
 /** Name of the thread at time_ns: its own, else its process's; ":TID" when neither is known.

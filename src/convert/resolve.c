@@ -70,7 +70,8 @@ static int find_late(struct pa_session *s, struct pa_place *place)
 	place->image = piece->image;
 	if (!piece->is_jit)
 		place->address = place->address - piece->start + piece->pgoff;
-	return pa_session_images__hit(s, piece->image, s->procs.spaces[place->space]->pid, piece);
+	return pa_session_images__hit(s, piece->image, pa_procs__at(&s->procs, place->space)->pid,
+				      piece);
 }
 
 static int find_lines(struct pa_session *s, struct pa_image *image, uint64_t addr,

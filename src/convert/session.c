@@ -221,9 +221,9 @@ static int feed_mmap(struct pa_session *s, const struct perf_event_header *hdr)
 		return -ENOMEM;
 	if (is_jitdump(m.filename) && s->opts.symbolizer &&
 	    pa_symbolizer__set_jitdump(s->opts.symbolizer, (pid_t)m.pid,
-				       s->procs.spaces[space]->birth_ns, m.filename))
+				       pa_procs__at(&s->procs, space)->birth_ns, m.filename))
 		return -ENOMEM;
-	image = pa_session_images__of_mmap(s, &m, s->procs.spaces[space]->birth_ns);
+	image = pa_session_images__of_mmap(s, &m, pa_procs__at(&s->procs, space)->birth_ns);
 	if (image == PA_NONE)
 		return -ENOMEM;
 	piece = (struct pa_piece){

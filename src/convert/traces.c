@@ -42,7 +42,8 @@ static int find_spot(struct pa_session *s, const struct pa_place_context *c, uin
 	if (!piece || piece->is_jit || s->images[piece->image].kind != PA_IMAGE_FILE)
 		return 0;
 	*out = (struct pa_spot){addr - piece->start + piece->pgoff, piece->image};
-	return pa_session_images__hit(s, piece->image, s->procs.spaces[c->space]->pid, piece);
+	return pa_session_images__hit(s, piece->image, pa_procs__at(&s->procs, c->space)->pid,
+				      piece);
 }
 
 static uint64_t hash_trace(const struct pa_session *s, const struct pa_trace *t)

@@ -83,7 +83,7 @@ static int read_file(struct pa_session_unwind *u, uint32_t i, const struct pa_pi
 		     struct pa_cfi **out)
 {
 	struct pa_session *s = u->s;
-	int err = pa_session_images__hit(s, i, s->procs.spaces[u->space]->pid, piece);
+	int err = pa_session_images__hit(s, i, pa_procs__at(&s->procs, u->space)->pid, piece);
 	int fd;
 
 	if (!err)

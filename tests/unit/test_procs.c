@@ -77,7 +77,7 @@ TEST(what_has_ended_is_dropped)
 	thread = pa_procs__comm(&p, LEADERLESS, 99, 70001);
 	CHECK_STR(thread, "leader");
 	CHECK_EQ(image_at(&p, LATE, 0x1000, 69999), 40);
-	CHECK(!p.spaces[gone]);
+	CHECK(!pa_procs__at(&p, gone));
 	CHECK(!pa_procs__find(&p, gone, 0x1000, 1005));
 
 	/* ids are given out again, and memory is */
@@ -108,6 +108,29 @@ TEST(last_threads_keep_their_process_once)
 	pa_procs__free(&p);
 }
 
+/* What is left of those that were dropped does not grow with their number. */
+TEST(chunks_of_dropped_spaces_go)
+{
+	struct pa_procs p;
+	size_t there = 0;
+
+	pa_procs__init(&p, 1);
+	for (uint32_t i = 0; i < 6 * LIVES; i++) {
+		begin(&p, FIRST + i % LIVES, SHELL, 1000 + 10 * i);
+		CHECK_EQ(pa_procs__exit(&p, FIRST + i % LIVES, FIRST + i % LIVES, 1005 + 10 * i),
+			 0);
+		if (i % LIVES == LIVES - 1)
+			for (int k = 0; k < 2; k++)
+				CHECK_EQ(pa_procs__drop_exited(&p, 1010 + 10 * i, is_none_there),
+					 0);
+	}
+	CHECK(p.chunk_cnt > 6 * LIVES / PA_CHUNK_SPACES);
+	for (size_t i = 0; i < p.chunk_cnt; i++)
+		there += p.chunks[i] != NULL;
+	CHECK(there <= 2); /* the first process lives on */
+	pa_procs__free(&p);
+}
+
 /* An exec leaves nothing of what was mapped before it, but for those that inherited that. */
 TEST(replaced_spaces_are_dropped)
 {
@@ -123,7 +146,7 @@ TEST(replaced_spaces_are_dropped)
 	}
 	CHECK_EQ(pa_procs__drop_exited(&p, 2000, is_there), 0);
 	for (size_t i = 0; i < p.space_cnt; i++)
-		left += p.spaces[i] != NULL;
+		left += pa_procs__at(&p, (uint32_t)i) != NULL;
 	CHECK_EQ(left, 3);
 	CHECK_EQ(image_at(&p, 10, 0x1000, 2000), 100);
 	CHECK_EQ(image_at(&p, ORPHAN, 0x1000, 2000), 50);

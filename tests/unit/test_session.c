@@ -220,7 +220,7 @@ TEST(moment_holds_as_long_as_it_says)
 			for (uint64_t t = m.from_ns; t <= m.to_ns && t < 100; t++) {
 				CHECK(pa_procs__comm(&p, 10, tid, t) == m.comm);
 				CHECK_EQ(pa_procs__space(&p, 10, t), m.space);
-				CHECK_EQ(pa_space__epoch(p.spaces[m.space], t), m.epoch_ns);
+				CHECK_EQ(pa_space__epoch(pa_procs__at(&p, m.space), t), m.epoch_ns);
 			}
 		}
 	}
