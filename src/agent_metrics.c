@@ -91,15 +91,10 @@ int pa_agent_end_metrics(struct pa_agent *a)
 
 	if (err)
 		return failed(a, err);
-	if (a->metrics) {
-		a->metrics->start_ns = a->info.start_ns;
-		a->metrics->duration_ns = a->info.end_ns - a->info.start_ns;
-		if (a->metrics->unfollowed_cnt)
-			pa_agent_log(a, PA_LOG_WARN,
-				     "%llu processes of the command were not counted: too many at "
-				     "once",
-				     (unsigned long long)a->metrics->unfollowed_cnt);
-	}
+	if (a->metrics && a->metrics->unfollowed_cnt)
+		pa_agent_log(a, PA_LOG_WARN,
+			     "%llu processes of the command were not counted: too many at once",
+			     (unsigned long long)a->metrics->unfollowed_cnt);
 	return 0;
 }
 

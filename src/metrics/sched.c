@@ -351,6 +351,7 @@ int pa_sched__enable(struct pa_sched *s)
 	err = note_waiting(s);
 	if (err)
 		return err;
+	s->m->start_ns = pa_monotonic_ns();
 	__atomic_store_n(&s->skel->bss->counting, true, __ATOMIC_SEQ_CST);
 	cut_slices(s);
 	return 0;
@@ -631,7 +632,9 @@ int pa_sched__finish(struct pa_sched *s, struct pa_metrics **out)
 	size_t waiting_cnt;
 	int err;
 
-	__atomic_store_n(&s->skel->bss->ending_ns, pa_monotonic_ns(), __ATOMIC_SEQ_CST);
+	s->m->duration_ns = pa_monotonic_ns() - s->m->start_ns;
+	__atomic_store_n(&s->skel->bss->ending_ns, s->m->start_ns + s->m->duration_ns,
+			 __ATOMIC_SEQ_CST);
 	cut_slices(s);
 	err = pa_waiting__read(s->skel->progs.sched_waiting, &waiting, &waiting_cnt);
 	while (s->link_cnt)
