@@ -5,6 +5,7 @@ import os
 import pytest
 
 from harness import needs, readers, run
+from harness.busy import retried
 
 
 def record(tmp_path, argv, *options, timeout=60):
@@ -63,6 +64,7 @@ def test_depth22_windows_and_frames(tmp_path, workload):
     ("fixedgraph-nofp", [], ["burn_units"]),
     ("cxxnames", [], ["shapes::Grid<double>::fill", "(anonymous namespace)::hidden"]),
 ])
+@retried
 def test_runs_and_burns(tmp_path, workload, name, options, expected):
     samples = record(tmp_path, [workload(name), "--seconds", "1", *options])
     assert len(samples) > 80
