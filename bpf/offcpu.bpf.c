@@ -312,9 +312,8 @@ static __always_inline void leave(void *ctx, const struct task_struct *prev, __u
 		return;
 	if (!current_ids(&tgid, &tid))
 		return;
-	if (filter_pids && c->last_tgid != tgid && !bpf_map_lookup_elem(&pids, &tgid))
+	if (filter_pids && !bpf_map_lookup_elem(&pids, &tgid))
 		return;
-	c->last_tgid = tgid;
 	t = take_slot(key);
 	if (!t) {
 		c->no_slot++;

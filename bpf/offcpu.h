@@ -99,12 +99,10 @@ struct pa_off_cpu {
 	__u32 begun_cnt, chosen_cnt;
 	__u64 surely_us; /* waits that may be longer than this are always recorded */
 	__u32 evenly;	 /* the chance that each has at least */
-	__u32 last_tgid; /* that was of interest here: it passes the filter */
 	__u32 skip;	 /* of the kernel's chain: frames of tracing itself */
 	__u32 no_skip;	 /* their number can't be found out */
 	__u32 idle_cnt;	 /* times that it had nothing to do */
-	__u32 pad1;
-	__u64 pad[4];
+	__u64 pad[5];
 };
 _Static_assert(sizeof(struct pa_off_cpu) == 128, "two cache lines");
 

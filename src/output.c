@@ -226,10 +226,6 @@ static void take_oncpu(struct pa_agent *a, const struct pa_capture_stats *st)
 			     "--sample-rate",
 			     (unsigned long long)st->sampler.lost,
 			     (unsigned long long)st->sampler.fired);
-	if (st->sampler.unfollowed)
-		pa_agent_log(a, PA_LOG_WARN,
-			     "%llu processes of the command were not sampled: too many at once",
-			     (unsigned long long)st->sampler.unfollowed);
 	if (!session.sample_cnt)
 		pa_agent_log(a, PA_LOG_WARN,
 			     "no samples were taken: the target did not run on a CPU meanwhile");
@@ -238,8 +234,14 @@ static void take_oncpu(struct pa_agent *a, const struct pa_capture_stats *st)
 static void take_result(struct pa_agent *a)
 {
 	struct pa_capture_stats st;
+	uint64_t unfollowed_cnt;
 
 	pa_capture__stats(a->capture, &st);
+	unfollowed_cnt = st.sampler.unfollowed + st.offcpu.walks.unfollowed; /* one follows */
+	if (unfollowed_cnt)
+		pa_agent_log(a, PA_LOG_WARN,
+			     "%llu processes of the command were not sampled: too many at once",
+			     (unsigned long long)unfollowed_cnt);
 	a->result.process_cnt = st.enrolled_cnt;
 	take_unwound(a, &st);
 	if (a->on.session)

@@ -390,6 +390,8 @@ void pa_capture__remove_pid(struct pa_capture *c, pid_t pid)
 {
 	if (c->sampler)
 		pa_sampler__remove_pid(c->sampler, pid);
+	else
+		pa_offsampler__remove_pid(c->offcpu, pid);
 }
 
 int pa_capture__epoll_fd(const struct pa_capture *c)

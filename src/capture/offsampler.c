@@ -8,20 +8,18 @@
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "capture/bpfobj.h"
 #include "capture/offsampler.h"
 #include "capture/procfs.h"
 #include "offcpu.skel.h"
 
-#define INIT_PIDNS_INO 0xEFFFFFFCU /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 #define RING_BYTES (1 << 20)
 #define RING_BYTES_MAX (4 << 20)      /* where no rate bounds what comes */
 #define RINGS_BYTES_MAX (256UL << 20) /* of all CPUs together, unless asked for */
@@ -48,26 +46,10 @@ struct pa_offsampler {
 	struct pa_bytes rest; /* of the iterator: the begin of a record */
 	uint64_t waiting_cnt, waiting_no_user_cnt;
 	uint64_t ended_cnt, ended_ns, flushed_cnt; /* at the end */
-	char errmsg[512];
+	struct pa_errmsg errmsg;
 };
 
-__attribute__((format(printf, 3, 4))) static int fail(struct pa_offsampler *o, int err,
-						      const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(o->errmsg, sizeof(o->errmsg), fmt, ap);
-	va_end(ap);
-	return err;
-}
-
-static int silent_print(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	if (level == LIBBPF_WARN && getenv("PERFAGENT_DEBUG"))
-		vfprintf(stderr, fmt, ap);
-	return 0;
-}
+#define fail(x, ...) pa_errmsg__set(&(x)->errmsg, __VA_ARGS__)
 
 /* ---- open ------------------------------------------------------------------------------- */
 
@@ -83,19 +65,6 @@ static uint32_t wait_slots(void)
 		threads = slash ? 2 * strtoul(slash + 1, NULL, 10) : 0;
 	}
 	return threads < WAITS_MIN ? WAITS_MIN : threads > WAITS_MAX ? WAITS_MAX : threads;
-}
-
-static uint32_t thread_slots(void)
-{
-	unsigned long pids = PA_OFF_SLOTS_MAX;
-	uint32_t slots = 1024;
-	char buf[32];
-
-	if (pa_procfs__read("/proc/sys/kernel/pid_max", buf, sizeof(buf)) > 0)
-		pids = strtoul(buf, NULL, 10);
-	while (slots < pids && slots < PA_OFF_SLOTS_MAX)
-		slots *= 2;
-	return slots;
 }
 
 /* The section of the scheduler's own functions, with which kernel stacks begin. */
@@ -167,7 +136,6 @@ static void configure(struct pa_offsampler *o, bool is_new)
 	const struct pa_offsampler_opts *opts = &o->opts;
 	struct offcpu_bpf *skel = o->skel;
 	uint64_t start, end;
-	struct stat ns;
 
 	configure_chances(skel, opts);
 	skel->rodata->log_switches = opts->log_switches;
@@ -183,15 +151,7 @@ static void configure(struct pa_offsampler *o, bool is_new)
 		skel->rodata->sched_start = start;
 		skel->rodata->sched_end = end;
 	}
-	if (sysconf(_SC_PAGESIZE) > 16384) /* THREAD_SIZE is at least a page */
-		skel->rodata->kernel_stack_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-	if (!stat("/proc/self/ns/pid", &ns) && ns.st_ino != INIT_PIDNS_INO) {
-		skel->rodata->use_pidns = true;
-		skel->rodata->pidns_dev = ns.st_dev;
-		skel->rodata->pidns_ino = ns.st_ino;
-	}
-	bpf_program__set_autoload(skel->progs.follow_fork, opts->follow && !opts->sampler);
-	bpf_program__set_autoload(skel->progs.follow_exit, opts->follow && !opts->sampler);
+	PA_BPFOBJ_CONFIGURE(skel, opts->follow && !opts->sampler);
 	bpf_program__set_autoload(skel->progs.off_waiting, o->has_user_iter);
 	bpf_program__set_autoload(skel->progs.off_waiting_old, o->has_iter && !o->has_user_iter);
 	bpf_map__set_max_entries(skel->maps.rings, (uint32_t)o->slot_cnt);
@@ -223,19 +183,6 @@ static int share_maps(struct pa_offsampler *o)
 	return err ? err : bpf_map__reuse_fd(o->skel->maps.unwind_seq, maps.seq_fd);
 }
 
-static int attach(struct pa_offsampler *o, struct bpf_program *prog)
-{
-	struct bpf_link *link;
-
-	if (bpf_program__fd(prog) < 0) /* not loaded */
-		return 0;
-	link = bpf_program__attach(prog);
-	if (!link)
-		return -errno;
-	o->links[o->link_cnt++] = link;
-	return 0;
-}
-
 static int attach_hooks(struct pa_offsampler *o)
 {
 	struct bpf_program *progs[] = {
@@ -246,14 +193,13 @@ static int attach_hooks(struct pa_offsampler *o)
 	int err = 0;
 
 	for (size_t i = 0; i < sizeof(progs) / sizeof(progs[0]) && !err; i++)
-		err = attach(o, progs[i]);
+		err = pa_bpfobj__attach(progs[i], o->links, &o->link_cnt);
 	return err;
 }
 
 static void unload(struct pa_offsampler *o)
 {
-	while (o->link_cnt)
-		bpf_link__destroy(o->links[--o->link_cnt]);
+	pa_bpfobj__detach(o->links, &o->link_cnt);
 	offcpu_bpf__destroy(o->skel);
 	o->skel = NULL;
 }
@@ -268,11 +214,8 @@ static int load_one(struct pa_offsampler *o, bool is_new)
 		return -errno;
 	configure(o, is_new);
 	err = share_maps(o);
-	/* the map of rings wants one as its model: kernels before 5.10 compare sizes too */
 	if (!err)
-		err = pa_ring__new(o->ring_bytes, &model);
-	if (!err)
-		err = bpf_map__set_inner_map_fd(o->skel->maps.rings, pa_ring__fd(model));
+		err = pa_bpfobj__set_model_ring(o->skel->maps.rings, o->ring_bytes, &model);
 	if (!err)
 		err = offcpu_bpf__load(o->skel);
 	if (!err)
@@ -337,23 +280,12 @@ static int load(struct pa_offsampler *o)
 {
 	int err;
 
-	if (access("/sys/kernel/btf/vmlinux", R_OK))
-		return fail(o, -ENOENT,
-			    "/sys/kernel/btf/vmlinux: failed to read: %s: this kernel has no BTF, "
-			    "which --offcpu needs (CONFIG_DEBUG_INFO_BTF=y)",
-			    strerror(errno));
-	libbpf_set_print(silent_print);
-	err = load_best(o);
-	if (err == -EPERM)
-		return fail(o, err,
-			    "BPF program: failed to load: %s: run as root or give the binary "
-			    "cap_bpf and cap_perfmon (before Linux 5.11 also raise ulimit -l)",
-			    strerror(-err));
+	err = pa_bpfobj__prepare("--offcpu", &o->errmsg);
 	if (err)
-		return fail(o, err,
-			    "BPF program: failed to load: %s: Linux 5.8 or later is needed; "
-			    "PERFAGENT_DEBUG=1 shows the verifier's log",
-			    strerror(-err));
+		return err;
+	err = load_best(o);
+	if (err)
+		return pa_bpfobj__explain(err, &o->errmsg);
 	err = map_array(o, o->skel->maps.stats, o->slot_cnt * sizeof(*o->stats), PROT_READ,
 			(void **)&o->stats);
 	if (!err)
@@ -367,23 +299,10 @@ static int load(struct pa_offsampler *o)
 
 static int make_ring(struct pa_offsampler *o, int cpu)
 {
-	/* edge-triggered: a ring with anything in it polls as readable, woken for or not */
-	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
-	uint32_t key = (uint32_t)cpu, fd;
-	int err;
-
-	if ((size_t)cpu >= o->slot_cnt || o->rings[cpu])
+	if ((size_t)cpu >= o->slot_cnt)
 		return 0;
-	err = pa_ring__new(o->ring_bytes, &o->rings[cpu]);
-	if (err)
-		return fail(o, err, "ring buffer of %zu bytes for CPU %d: failed to create: %s",
-			    o->ring_bytes, cpu, strerror(-err));
-	fd = (uint32_t)pa_ring__fd(o->rings[cpu]);
-	if (bpf_map_update_elem(bpf_map__fd(o->skel->maps.rings), &key, &fd, BPF_ANY) ||
-	    epoll_ctl(o->epoll_fd, EPOLL_CTL_ADD, (int)fd, &ev))
-		return fail(o, -errno, "ring buffer for CPU %d: failed to set up: %s", cpu,
-			    strerror(errno));
-	return 0;
+	return pa_bpfobj__add_ring(o->skel->maps.rings, o->epoll_fd, cpu, o->ring_bytes,
+				   &o->rings[cpu], &o->errmsg);
 }
 
 int pa_offsampler__update_cpus(struct pa_offsampler *o)
@@ -414,7 +333,6 @@ static size_t ring_bytes_for(const struct pa_offsampler_opts *opts)
 int pa_offsampler__open(const struct pa_offsampler_opts *opts, struct pa_offsampler **out)
 {
 	struct pa_offsampler *o = calloc(1, sizeof(*o));
-	struct pa_cpus possible = {0};
 	int err;
 
 	*out = o;
@@ -425,14 +343,11 @@ int pa_offsampler__open(const struct pa_offsampler_opts *opts, struct pa_offsamp
 	o->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (o->epoll_fd < 0)
 		return fail(o, -errno, "epoll: failed to create: %s", strerror(errno));
-	err = pa_cpus__possible(&possible);
+	err = pa_bpfobj__count_cpus(&o->slot_cnt, &o->errmsg);
 	if (err)
-		return fail(o, err, "/sys/devices/system/cpu/possible: failed to read: %s",
-			    strerror(-err));
-	o->slot_cnt = (size_t)possible.ids[possible.cnt - 1] + 1;
-	pa_cpus__free(&possible);
+		return err;
 	o->ring_bytes = ring_bytes_for(opts);
-	o->thread_cnt = thread_slots();
+	o->thread_cnt = pa_bpfobj__thread_slots(PA_OFF_SLOTS_MAX, !pa_bpf_host__read().use_pidns);
 	o->rings = calloc(o->slot_cnt, sizeof(struct pa_ring *));
 	if (!o->rings)
 		return fail(o, -ENOMEM, "out of memory");
@@ -442,7 +357,7 @@ int pa_offsampler__open(const struct pa_offsampler_opts *opts, struct pa_offsamp
 
 int pa_offsampler__enable(struct pa_offsampler *o)
 {
-	int err = attach(o, o->skel->progs.off_switch);
+	int err = pa_bpfobj__attach(o->skel->progs.off_switch, o->links, &o->link_cnt);
 
 	return err ? fail(o, err, "sched_switch: failed to attach: %s", strerror(-err)) : 0;
 }
@@ -560,11 +475,12 @@ void pa_offsampler__begin(struct pa_offsampler *o, uint64_t now_ns)
 
 int pa_offsampler__add_pid(struct pa_offsampler *o, pid_t pid)
 {
-	uint32_t key = (uint32_t)pid;
-	uint8_t one = 1;
+	return pa_pids__add(o->skel->maps.pids, pid);
+}
 
-	return bpf_map_update_elem(bpf_map__fd(o->skel->maps.pids), &key, &one, BPF_ANY) ? -errno
-											 : 0;
+int pa_offsampler__remove_pid(struct pa_offsampler *o, pid_t pid)
+{
+	return pa_pids__remove(o->skel->maps.pids, pid);
 }
 
 void pa_offsampler__forget_pid(struct pa_offsampler *o, pid_t pid)
@@ -617,8 +533,7 @@ void pa_offsampler__end(struct pa_offsampler *o, uint64_t now_ns)
 {
 	__atomic_store_n(&o->skel->bss->end_ns, now_ns, __ATOMIC_SEQ_CST);
 	usleep(1000); /* programs that began before run to their end */
-	while (o->link_cnt)
-		bpf_link__destroy(o->links[--o->link_cnt]);
+	pa_bpfobj__detach(o->links, &o->link_cnt);
 }
 
 static int flush_one(struct pa_offsampler *o, const struct pa_off_thread *t, uint64_t ns,
@@ -680,6 +595,7 @@ void pa_offsampler__stats(const struct pa_offsampler *o, struct pa_offsampler_st
 	if (!o->stats || !o->cpus)
 		return;
 	pa_cpu_stats__sum(o->stats, o->slot_cnt, &out->walks);
+	out->walks.unfollowed = o->skel->bss->unfollowed_cnt;
 	for (size_t cpu = 0; cpu < o->slot_cnt; cpu++) {
 		const volatile struct pa_off_cpu *c = &o->cpus[cpu];
 
@@ -694,7 +610,7 @@ void pa_offsampler__stats(const struct pa_offsampler *o, struct pa_offsampler_st
 
 const char *pa_offsampler__errmsg(const struct pa_offsampler *o)
 {
-	return o->errmsg;
+	return o->errmsg.text;
 }
 
 static void unmap(void *map, size_t bytes)

@@ -66,6 +66,7 @@ void pa_offsampler__end(struct pa_offsampler *o, uint64_t now_ns);
 int pa_offsampler__flush(struct pa_offsampler *o, struct pa_bytes *out);
 /** As of the sampler. */
 int pa_offsampler__add_pid(struct pa_offsampler *o, pid_t pid);
+int pa_offsampler__remove_pid(struct pa_offsampler *o, pid_t pid);
 void pa_offsampler__forget_pid(struct pa_offsampler *o, pid_t pid);
 int pa_offsampler__update_cpus(struct pa_offsampler *o);
 int64_t pa_offsampler__drain(struct pa_offsampler *o, struct pa_bytes *out);

@@ -5,22 +5,20 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bpf/cpu.h"
+#include "capture/bpfobj.h"
 #include "capture/event.h"
 #include "capture/sampler.h"
 #include "cpu.skel.h"
 
-#define INIT_PIDNS_INO 0xEFFFFFFCU /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 #define RING_BYTES_MIN (256 << 10)
 #define RING_BYTES_MIN_TABLES (1 << 20) /* a walk left to user space is up to 32 KB */
 #define RING_BYTES_MAX (4 << 20)
@@ -47,26 +45,10 @@ struct pa_sampler {
 	size_t ring_bytes;
 	int epoll_fd;
 	bool enabled;
-	char errmsg[512];
+	struct pa_errmsg errmsg;
 };
 
-__attribute__((format(printf, 3, 4))) static int fail(struct pa_sampler *s, int err,
-						      const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(s->errmsg, sizeof(s->errmsg), fmt, ap);
-	va_end(ap);
-	return err;
-}
-
-static int silent_print(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	if (level == LIBBPF_WARN && getenv("PERFAGENT_DEBUG"))
-		vfprintf(stderr, fmt, ap);
-	return 0;
-}
+#define fail(x, ...) pa_errmsg__set(&(x)->errmsg, __VA_ARGS__)
 
 /* Room for a quarter of a second and more at the frequency's usual record size. */
 static size_t ring_bytes_for(const struct pa_sampler_opts *opts)
@@ -110,93 +92,56 @@ static void configure_tables(struct pa_sampler *s, const struct pa_sampler_opts 
 static void configure(struct pa_sampler *s, const struct pa_sampler_opts *opts)
 {
 	struct cpu_bpf *skel = s->skel;
-	struct stat ns;
 
 	skel->rodata->sample_id = opts->sample_id;
 	skel->rodata->filter_pids = !opts->all;
 	skel->rodata->want_kernel = opts->kernel_stacks;
 	/* The reader comes by its own timer; it is woken only when that would be too late. */
 	skel->rodata->wake_bytes = (uint32_t)s->ring_bytes / 4;
-	if (sysconf(_SC_PAGESIZE) > 16384) /* THREAD_SIZE is at least a page */
-		skel->rodata->kernel_stack_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-	if (!stat("/proc/self/ns/pid", &ns) && ns.st_ino != INIT_PIDNS_INO) {
-		skel->rodata->use_pidns = true;
-		skel->rodata->pidns_dev = ns.st_dev;
-		skel->rodata->pidns_ino = ns.st_ino;
-	}
-	bpf_program__set_autoload(skel->progs.follow_fork, opts->follow);
-	bpf_program__set_autoload(skel->progs.follow_exit, opts->follow);
-	if (!opts->follow || !skel->rodata->use_pidns)
-		bpf_map__set_max_entries(skel->maps.followed, 1);
+	PA_BPFOBJ_CONFIGURE(skel, opts->follow);
 	bpf_map__set_max_entries(skel->maps.rings, (uint32_t)s->slot_cnt);
 	bpf_map__set_max_entries(skel->maps.scratch, (uint32_t)s->slot_cnt);
 	bpf_map__set_max_entries(skel->maps.stats, (uint32_t)s->slot_cnt);
 	configure_tables(s, opts);
 }
 
-/* The map of rings wants one as its model: kernels before 5.10 compare sizes too. */
-static int load_with_model_ring(struct pa_sampler *s)
+/* Those that were loaded. */
+static int attach_hooks(struct pa_sampler *s)
 {
-	struct pa_ring *model;
-	int err = pa_ring__new(s->ring_bytes, &model);
-
-	if (err)
-		return err;
-	err = bpf_map__set_inner_map_fd(s->skel->maps.rings, pa_ring__fd(model));
-	if (!err)
-		err = cpu_bpf__load(s->skel);
-	pa_ring__free(model);
-	return err;
-}
-
-static int attach_hook(struct pa_sampler *s, struct bpf_program *prog)
-{
-	struct bpf_link *link = bpf_program__attach(prog);
-
-	if (!link)
-		return -errno;
-	s->links[s->link_cnt++] = link;
-	return 0;
-}
-
-static int attach_hooks(struct pa_sampler *s, const struct pa_sampler_opts *opts)
-{
+	struct bpf_program *progs[] = {
+		s->skel->progs.follow_fork, s->skel->progs.follow_exit,
+		s->skel->progs.unwind_fork, s->skel->progs.unwind_exec,
+		s->skel->progs.unwind_mmap, s->skel->progs.unwind_protect,
+	};
 	int err = 0;
 
-	if (opts->follow)
-		err = attach_hook(s, s->skel->progs.follow_fork);
-	if (!err && opts->follow)
-		err = attach_hook(s, s->skel->progs.follow_exit);
-	if (!err && s->has_tables)
-		err = attach_hook(s, s->skel->progs.unwind_fork);
-	if (!err && s->has_tables)
-		err = attach_hook(s, s->skel->progs.unwind_exec);
-	if (!err && s->has_mmap_hook)
-		err = attach_hook(s, s->skel->progs.unwind_mmap);
-	if (!err && s->has_mmap_hook)
-		err = attach_hook(s, s->skel->progs.unwind_protect);
+	for (size_t i = 0; i < sizeof(progs) / sizeof(progs[0]) && !err; i++)
+		err = pa_bpfobj__attach(progs[i], s->links, &s->link_cnt);
 	return err;
 }
 
 static void unload(struct pa_sampler *s)
 {
-	while (s->link_cnt)
-		bpf_link__destroy(s->links[--s->link_cnt]);
+	pa_bpfobj__detach(s->links, &s->link_cnt);
 	cpu_bpf__destroy(s->skel);
 	s->skel = NULL;
 }
 
 static int load_one(struct pa_sampler *s, const struct pa_sampler_opts *opts)
 {
+	struct pa_ring *model = NULL;
 	int err;
 
 	s->skel = cpu_bpf__open();
 	if (!s->skel)
 		return -errno;
 	configure(s, opts);
-	err = load_with_model_ring(s);
+	err = pa_bpfobj__set_model_ring(s->skel->maps.rings, s->ring_bytes, &model);
 	if (!err)
-		err = attach_hooks(s, opts);
+		err = cpu_bpf__load(s->skel);
+	pa_ring__free(model);
+	if (!err)
+		err = attach_hooks(s);
 	if (err)
 		unload(s);
 	return err;
@@ -226,51 +171,18 @@ static int load(struct pa_sampler *s, const struct pa_sampler_opts *opts)
 	void *map;
 	int err;
 
-	if (access("/sys/kernel/btf/vmlinux", R_OK))
-		return fail(s, -ENOENT,
-			    "/sys/kernel/btf/vmlinux: failed to read: %s: this kernel has no BTF, "
-			    "which the sampler needs (CONFIG_DEBUG_INFO_BTF=y)",
-			    strerror(errno));
-	libbpf_set_print(silent_print);
-	err = load_best(s, opts);
-	if (err == -EPERM)
-		return fail(s, err,
-			    "BPF program: failed to load: %s: run as root or give the binary "
-			    "cap_bpf and cap_perfmon (before Linux 5.11 also raise ulimit -l)",
-			    strerror(-err));
+	err = pa_bpfobj__prepare("the sampler", &s->errmsg);
 	if (err)
-		return fail(s, err,
-			    "BPF program: failed to load: %s: Linux 5.8 or later is needed; "
-			    "PERFAGENT_DEBUG=1 shows the verifier's log",
-			    strerror(-err));
+		return err;
+	err = load_best(s, opts);
+	if (err)
+		return pa_bpfobj__explain(err, &s->errmsg);
 	s->stats_map_bytes = (s->slot_cnt * sizeof(struct pa_cpu_stats) + 4095) / 4096 * 4096;
 	map = mmap(NULL, s->stats_map_bytes, PROT_READ, MAP_SHARED,
 		   bpf_map__fd(s->skel->maps.stats), 0);
 	if (map == MAP_FAILED)
 		return fail(s, -errno, "BPF counters: failed to map: %s", strerror(errno));
 	s->stats = map;
-	return 0;
-}
-
-static int make_ring(struct pa_sampler *s, int cpu)
-{
-	struct cpu_slot *slot = &s->slots[cpu];
-	/* edge-triggered: a ring with anything in it polls as readable, woken for or not */
-	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
-	uint32_t key = (uint32_t)cpu, fd;
-	int err;
-
-	if (slot->ring)
-		return 0;
-	err = pa_ring__new(s->ring_bytes, &slot->ring);
-	if (err)
-		return fail(s, err, "ring buffer of %zu bytes for CPU %d: failed to create: %s",
-			    s->ring_bytes, cpu, strerror(-err));
-	fd = (uint32_t)pa_ring__fd(slot->ring);
-	if (bpf_map_update_elem(bpf_map__fd(s->skel->maps.rings), &key, &fd, BPF_ANY) ||
-	    epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, (int)fd, &ev))
-		return fail(s, -errno, "ring buffer for CPU %d: failed to set up: %s", cpu,
-			    strerror(errno));
 	return 0;
 }
 
@@ -325,7 +237,8 @@ static int open_cpu(struct pa_sampler *s, int cpu)
 	if (fd < 0)
 		return explain_open(s, cpu, fd);
 	slot->event_fd = fd;
-	err = make_ring(s, cpu);
+	err = pa_bpfobj__add_ring(s->skel->maps.rings, s->epoll_fd, cpu, s->ring_bytes, &slot->ring,
+				  &s->errmsg);
 	if (!err && s->enabled)
 		err = attach(s, cpu);
 	return err ? err : 1;
@@ -355,17 +268,8 @@ int pa_sampler__update_cpus(struct pa_sampler *s)
 
 static int check_wanted(struct pa_sampler *s, const struct pa_cpus *cpus)
 {
-	struct pa_cpus online;
-	int err = pa_cpus__online(&online);
+	int err = pa_bpfobj__check_online(cpus, "sample", &s->errmsg);
 
-	if (err)
-		return fail(s, err, "/sys/devices/system/cpu/online: failed to read: %s",
-			    strerror(-err));
-	for (size_t i = 0; i < cpus->cnt && !err; i++)
-		if (!pa_cpus__has(&online, cpus->ids[i]))
-			err = fail(s, -ENODEV, "CPU %d: failed to sample: it is not online",
-				   cpus->ids[i]);
-	pa_cpus__free(&online);
 	if (err)
 		return err;
 	s->wanted.ids = calloc(cpus->cnt, sizeof(int));
@@ -379,7 +283,6 @@ static int check_wanted(struct pa_sampler *s, const struct pa_cpus *cpus)
 int pa_sampler__open(const struct pa_sampler_opts *opts, struct pa_sampler **out)
 {
 	struct pa_sampler *s = calloc(1, sizeof(*s));
-	struct pa_cpus possible = {0};
 	int err;
 
 	*out = s;
@@ -389,12 +292,9 @@ int pa_sampler__open(const struct pa_sampler_opts *opts, struct pa_sampler **out
 	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (s->epoll_fd < 0)
 		return fail(s, -errno, "epoll: failed to create: %s", strerror(errno));
-	err = pa_cpus__possible(&possible);
+	err = pa_bpfobj__count_cpus(&s->slot_cnt, &s->errmsg);
 	if (err)
-		return fail(s, err, "/sys/devices/system/cpu/possible: failed to read: %s",
-			    strerror(-err));
-	s->slot_cnt = (size_t)possible.ids[possible.cnt - 1] + 1;
-	pa_cpus__free(&possible);
+		return err;
 	s->ring_bytes = ring_bytes_for(opts);
 	s->slots = calloc(s->slot_cnt, sizeof(*s->slots));
 	if (!s->slots)
@@ -435,18 +335,12 @@ void pa_sampler__disable(struct pa_sampler *s)
 
 int pa_sampler__add_pid(struct pa_sampler *s, pid_t pid)
 {
-	uint32_t key = (uint32_t)pid;
-	uint8_t one = 1;
-
-	return bpf_map_update_elem(bpf_map__fd(s->skel->maps.pids), &key, &one, BPF_ANY) ? -errno
-											 : 0;
+	return pa_pids__add(s->skel->maps.pids, pid);
 }
 
 int pa_sampler__remove_pid(struct pa_sampler *s, pid_t pid)
 {
-	uint32_t key = (uint32_t)pid;
-
-	return bpf_map_delete_elem(bpf_map__fd(s->skel->maps.pids), &key) ? -errno : 0;
+	return pa_pids__remove(s->skel->maps.pids, pid);
 }
 
 void pa_sampler__forget_pid(struct pa_sampler *s, pid_t pid)
@@ -529,7 +423,7 @@ int pa_sampler__unwind_maps(const struct pa_sampler *s, struct pa_unwind_maps *o
 
 const char *pa_sampler__errmsg(const struct pa_sampler *s)
 {
-	return s->errmsg;
+	return s->errmsg.text;
 }
 
 void pa_sampler__close(struct pa_sampler *s)

@@ -6,13 +6,12 @@
 #include <bpf/libbpf.h>
 #include <dirent.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "capture/bpfobj.h"
 #include "capture/capture.h"
 #include "metrics/counters.h"
 #include "metrics/sched.h"
@@ -20,9 +19,8 @@
 #include "pool.h"
 #include "sched.skel.h"
 
-#define INIT_PIDNS_INO 0xEFFFFFFCU /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
-#define WAKE_SLOTS_MAX (1U << 19)  /* 4 MB */
-#define PROCESSES_MIN 1024	   /* 18 KB each */
+#define WAKE_SLOTS_MAX (1U << 19) /* 4 MB */
+#define PROCESSES_MIN 1024	  /* 18 KB each */
 #define PROCESSES_MAX 4096
 #define ENDED_MAX 65536 /* processes that ended: later ones have no name of their own */
 
@@ -41,42 +39,12 @@ struct pa_sched {
 	size_t ended_cnt, ended_cap;
 	size_t due_cnt; /* ...of these, before the last poll */
 	struct pa_sched_totals *buf;
-	char errmsg[512];
+	struct pa_errmsg errmsg;
 };
 
-__attribute__((format(printf, 3, 4))) static int fail(struct pa_sched *s, int err, const char *fmt,
-						      ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(s->errmsg, sizeof(s->errmsg), fmt, ap);
-	va_end(ap);
-	return err;
-}
-
-static int silent_print(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	if (level == LIBBPF_WARN && getenv("PERFAGENT_DEBUG"))
-		vfprintf(stderr, fmt, ap);
-	return 0;
-}
+#define fail(x, ...) pa_errmsg__set(&(x)->errmsg, __VA_ARGS__)
 
 /* ---- open ------------------------------------------------------------------------------- */
-
-/* Slots go by the system's thread ids; since Linux 6.14 a namespace has a limit of its own. */
-static uint32_t wake_slots(bool use_pidns)
-{
-	uint32_t slots = 1024;
-	char buf[32];
-	unsigned long pids = WAKE_SLOTS_MAX;
-
-	if (!use_pidns && pa_procfs__read("/proc/sys/kernel/pid_max", buf, sizeof(buf)) > 0)
-		pids = strtoul(buf, NULL, 10);
-	while (slots < pids && slots < WAKE_SLOTS_MAX)
-		slots *= 2;
-	return slots;
-}
 
 /* Twice those that there are. */
 static uint32_t process_slots(void)
@@ -97,26 +65,15 @@ static void configure(struct pa_sched *s, const struct pa_sched_opts *opts, bool
 {
 	struct sched_bpf *skel = s->skel;
 	uint32_t wakes;
-	struct stat ns;
 
 	skel->rodata->filter_pids = !opts->all;
 	skel->rodata->per_process = opts->per_process;
 	skel->rodata->has_prev_state = has_prev_state;
 	skel->rodata->zero_totals = (uint32_t)s->slot_cnt;
-	if (!stat("/proc/self/ns/pid", &ns) && ns.st_ino != INIT_PIDNS_INO) {
-		skel->rodata->use_pidns = true;
-		skel->rodata->pidns_dev = ns.st_dev;
-		skel->rodata->pidns_ino = ns.st_ino;
-	}
-	wakes = wake_slots(skel->rodata->use_pidns);
+	PA_BPFOBJ_CONFIGURE(skel, opts->follow);
+	wakes = pa_bpfobj__thread_slots(WAKE_SLOTS_MAX, !skel->rodata->use_pidns);
 	skel->rodata->wake_mask = wakes - 1;
-	if (sysconf(_SC_PAGESIZE) > 16384) /* THREAD_SIZE is at least a page */
-		skel->rodata->kernel_stack_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	bpf_program__set_autoload(skel->progs.sched_exits, skel->rodata->use_pidns);
-	bpf_program__set_autoload(skel->progs.follow_fork, opts->follow);
-	bpf_program__set_autoload(skel->progs.follow_exit, opts->follow);
-	if (!opts->follow || !skel->rodata->use_pidns)
-		bpf_map__set_max_entries(skel->maps.followed, 1);
 	bpf_map__set_max_entries(skel->maps.cpus, (uint32_t)s->slot_cnt);
 	bpf_map__set_max_entries(skel->maps.totals, (uint32_t)s->slot_cnt + 1);
 	bpf_map__set_max_entries(skel->maps.events, (uint32_t)s->slot_cnt * PA_COUNTER_CNT);
@@ -147,52 +104,20 @@ static int load(struct pa_sched *s, const struct pa_sched_opts *opts)
 {
 	int err;
 
-	if (access("/sys/kernel/btf/vmlinux", R_OK))
-		return fail(s, -ENOENT,
-			    "/sys/kernel/btf/vmlinux: failed to read: %s: this kernel has no BTF, "
-			    "which --pmu needs (CONFIG_DEBUG_INFO_BTF=y)",
-			    strerror(errno));
-	libbpf_set_print(silent_print);
+	err = pa_bpfobj__prepare("--pmu", &s->errmsg);
+	if (err)
+		return err;
 	err = load_one(s, opts, true);
 	if (err && err != -EPERM && err != -ENOMEM)
 		err = load_one(s, opts, false);
-	if (err == -EPERM)
-		return fail(s, err,
-			    "BPF program: failed to load: %s: run as root or give the binary "
-			    "cap_bpf and cap_perfmon (before Linux 5.11 also raise ulimit -l)",
-			    strerror(-err));
-	if (err == -ENOMEM)
-		return fail(s, err,
-			    "BPF program: failed to load: %s: its tables take up to 100 MB with "
-			    "--per-pid, 30 MB else: raise the memory limit (of the cgroup)",
-			    strerror(-err));
 	if (err)
-		return fail(s, err,
-			    "BPF program: failed to load: %s: Linux 5.8 or later is needed; "
-			    "PERFAGENT_DEBUG=1 shows the verifier's log",
-			    strerror(-err));
+		return pa_bpfobj__explain(err, &s->errmsg);
 	return 0;
 }
 
 static bool is_wanted(const struct pa_sched *s, int cpu)
 {
 	return !s->wanted.cnt || pa_cpus__has(&s->wanted, cpu);
-}
-
-static int check_cpus(struct pa_sched *s, const struct pa_cpus *wanted)
-{
-	struct pa_cpus online;
-	int err = pa_cpus__online(&online);
-
-	if (err)
-		return fail(s, err, "/sys/devices/system/cpu/online: failed to read: %s",
-			    strerror(-err));
-	for (size_t i = 0; i < wanted->cnt && !err; i++)
-		if (!pa_cpus__has(&online, wanted->ids[i]))
-			err = fail(s, -ENODEV, "CPU %d: failed to measure: it is not online",
-				   wanted->ids[i]);
-	pa_cpus__free(&online);
-	return err;
 }
 
 static int leave_out_cpus(struct pa_sched *s, const struct pa_cpus *wanted)
@@ -202,7 +127,7 @@ static int leave_out_cpus(struct pa_sched *s, const struct pa_cpus *wanted)
 
 	if (!wanted || !wanted->cnt)
 		return 0;
-	err = check_cpus(s, wanted);
+	err = pa_bpfobj__check_online(wanted, "measure", &s->errmsg);
 	if (err)
 		return err;
 	s->wanted.ids = calloc(wanted->cnt, sizeof(int));
@@ -239,18 +164,14 @@ static int update_counters(struct pa_sched *s)
 int pa_sched__open(const struct pa_sched_opts *opts, struct pa_sched **out)
 {
 	struct pa_sched *s = calloc(1, sizeof(*s));
-	struct pa_cpus possible = {0};
 	int err;
 
 	*out = s;
 	if (!s)
 		return -ENOMEM;
-	err = pa_cpus__possible(&possible);
+	err = pa_bpfobj__count_cpus(&s->slot_cnt, &s->errmsg);
 	if (err)
-		return fail(s, err, "/sys/devices/system/cpu/possible: failed to read: %s",
-			    strerror(-err));
-	s->slot_cnt = (size_t)possible.ids[possible.cnt - 1] + 1;
-	pa_cpus__free(&possible);
+		return err;
 	s->buf = malloc(sizeof(*s->buf));
 	s->m = calloc(1, sizeof(*s->m));
 	if (!s->buf || !s->m || pa_counters__init(&s->counters, s->slot_cnt))
@@ -265,13 +186,9 @@ int pa_sched__open(const struct pa_sched_opts *opts, struct pa_sched **out)
 
 int pa_sched__add_pid(struct pa_sched *s, pid_t pid)
 {
-	uint32_t key = (uint32_t)pid;
-	uint8_t one = 1;
+	int err = pa_pids__add(s->skel->maps.pids, pid);
 
-	if (bpf_map_update_elem(bpf_map__fd(s->skel->maps.pids), &key, &one, BPF_ANY))
-		return fail(s, -errno, "process %d: failed to choose: %s", (int)pid,
-			    strerror(errno));
-	return 0;
+	return err ? fail(s, err, "process %d: failed to choose: %s", (int)pid, strerror(-err)) : 0;
 }
 
 int pa_sched__forget_pid(struct pa_sched *s, pid_t pid)
@@ -309,20 +226,6 @@ static void cut_slices(struct pa_sched *s)
 	}
 }
 
-static int attach(struct pa_sched *s, struct bpf_program *prog)
-{
-	struct bpf_link *link;
-
-	if (bpf_program__fd(prog) < 0) /* not loaded */
-		return 0;
-	link = bpf_program__attach(prog);
-	if (!link)
-		return fail(s, -errno, "%s: failed to attach: %s", bpf_program__name(prog),
-			    strerror(errno));
-	s->links[s->link_cnt++] = link;
-	return 0;
-}
-
 /* Threads that wait already */
 static int note_waiting(struct pa_sched *s)
 {
@@ -344,9 +247,10 @@ int pa_sched__enable(struct pa_sched *s)
 	int err = 0;
 
 	for (size_t i = 0; i < sizeof(progs) / sizeof(progs[0]); i++) {
-		err = attach(s, progs[i]);
+		err = pa_bpfobj__attach(progs[i], s->links, &s->link_cnt);
 		if (err)
-			return err;
+			return fail(s, err, "%s: failed to attach: %s", bpf_program__name(progs[i]),
+				    strerror(-err));
 	}
 	err = note_waiting(s);
 	if (err)
@@ -637,8 +541,7 @@ int pa_sched__finish(struct pa_sched *s, struct pa_metrics **out)
 			 __ATOMIC_SEQ_CST);
 	cut_slices(s);
 	err = pa_waiting__read(s->skel->progs.sched_waiting, &waiting, &waiting_cnt);
-	while (s->link_cnt)
-		bpf_link__destroy(s->links[--s->link_cnt]);
+	pa_bpfobj__detach(s->links, &s->link_cnt);
 	if (!err)
 		err = take_all(s, waiting, waiting_cnt);
 	free(waiting);
@@ -659,15 +562,14 @@ const char *pa_sched__missing(const struct pa_sched *s)
 
 const char *pa_sched__errmsg(const struct pa_sched *s)
 {
-	return s->errmsg;
+	return s->errmsg.text;
 }
 
 void pa_sched__close(struct pa_sched *s)
 {
 	if (!s)
 		return;
-	while (s->link_cnt)
-		bpf_link__destroy(s->links[--s->link_cnt]);
+	pa_bpfobj__detach(s->links, &s->link_cnt);
 	pa_counters__close(&s->counters);
 	sched_bpf__destroy(s->skel);
 	pa_cpus__free(&s->wanted);

@@ -72,9 +72,9 @@ def test_the_kernel_counts_the_same(metrics, mode):
     ours = reasons["preempted"] + reasons["yielded"]
     assert found.involuntary - 2 <= ours <= found.involuntary + 20 + found.involuntary // 1000
     assert found.switches == sum(reasons.values()) == found.slices["count"]
-    # the switch itself, some microseconds, counts for the one or the other
-    assert found.cpu_ns == pytest.approx(found.all["cpu_ns"], rel=0.02,
-                                         abs=5e6 + 1e4 * found.switches)
+    # the switch itself, some microseconds, counts for the one or the other: much of short slices
+    few = 10e3 * found.switches if mode == "sleep" else 0
+    assert found.cpu_ns == pytest.approx(found.all["cpu_ns"], rel=0.02, abs=5e6 + few)
     for dist in (found.slices, found.runqueue):
         assert sum(bucket[2] for bucket in dist["buckets"]) == dist["count"]
         assert dist["min_ns"] <= dist["p50_ns"] <= dist["p95_ns"] <= dist["p99_ns"] <= \
