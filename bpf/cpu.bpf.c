@@ -33,6 +33,17 @@ static __always_inline int pa_sample_regs(void *ctx, const struct scratch *s, __
 	return 0;
 }
 
+static __always_inline __u32 pa_sample_branches(void *ctx, __u64 *to)
+{
+	long bytes = bpf_read_branch_records(ctx, to + 1,
+					     PA_BRANCHES_MAX * sizeof(struct perf_branch_entry), 0);
+
+	if (bytes < 0) /* it had none */
+		bytes = 0;
+	to[0] = (__u32)bytes / sizeof(struct perf_branch_entry);
+	return 1 + (__u32)bytes / sizeof(__u64);
+}
+
 /** Kernel part of the chain. @return number of slots used */
 static __always_inline __u32 kernel_chain(struct pa_perf_event_ctx *ctx, __u64 ip,
 					  struct pa_sample_record *rec)
@@ -93,6 +104,6 @@ int cpu_sample(struct pa_perf_event_ctx *ctx)
 		if (!n)
 			return 0;
 	}
-	emit_sample(s, st, cpu, n);
+	emit_sample(s, st, cpu, ctx, n);
 	return 0;
 }

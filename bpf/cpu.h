@@ -9,11 +9,15 @@
 
 #define PA_FRAMES_MAX 127  /* of each context, kernel and user: perf's default */
 #define PA_CHAIN_SLOTS 256 /* 2 context markers, 2 x 127 frames; a power of two, to mask with */
-#define PA_SEEN_BITS 65536 /* processes that woke the reader, by tgid modulo this */
+#define PA_BRANCHES_MAX 64 /* of a sample; no CPU has more */
+#define PA_BRANCH_SLOTS (1 + 3 * PA_BRANCHES_MAX)
+#define PA_SEEN_BITS 65536	     /* processes that woke the reader, by tgid modulo this */
 #define PA_RING_TYPE_PRIVATE 0x10000 /* ring entry types from here on never reach a file */
 
 /** A ring entry: a finished PERF_RECORD_SAMPLE of sample_type IDENTIFIER | IP | TID | TIME | CPU |
- *  PERIOD | CALLCHAIN. Only the first 64 + 8 * nr bytes are written. */
+ *  PERIOD | CALLCHAIN. Only the first 64 + 8 * nr bytes are written, and
+ *  behind these, if they were asked for, the branches: their number in 8 bytes, and so many
+ *  struct perf_branch_entry of 24 bytes. */
 struct pa_sample_record {
 	__u32 type;
 	__u16 misc;

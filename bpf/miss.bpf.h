@@ -103,13 +103,13 @@ static __always_inline __u32 pa_miss_want(__u64 sp)
 
 /** Copy the stack from sp up, page by page if something in it can't be read. Sizes are of 32 bits,
  *  as the helper takes them: old kernels lose bounds from one width to the other. */
-static __always_inline void pa_miss_stack(struct pa_miss_record *m, __u64 sp)
+static __always_inline void pa_miss_stack(struct pa_miss_record *m, __u8 *to, __u64 sp)
 {
 	__u32 bytes = pa_miss_want(sp), piece = PA_PAGE_BYTES - (sp & (PA_PAGE_BYTES - 1));
 
 	m->stack_bytes = 0;
 	asm volatile("" : "+r"(bytes));
-	if (bytes <= PA_MISS_STACK_BYTES && !bpf_probe_read_user(m->stack, bytes, (void *)sp)) {
+	if (bytes <= PA_MISS_STACK_BYTES && !bpf_probe_read_user(to, bytes, (void *)sp)) {
 		m->stack_bytes = bytes;
 		return;
 	}
@@ -118,7 +118,7 @@ static __always_inline void pa_miss_stack(struct pa_miss_record *m, __u64 sp)
 
 		asm volatile("" : "+r"(piece), "+r"(at));
 		if (piece > PA_PAGE_BYTES || at > PA_MISS_STACK_BYTES - PA_PAGE_BYTES ||
-		    bpf_probe_read_user(m->stack + at, piece, (void *)(sp + at)))
+		    bpf_probe_read_user(to + at, piece, (void *)(sp + at)))
 			break;
 		m->stack_bytes += piece;
 		piece = PA_PAGE_BYTES;

@@ -87,6 +87,12 @@ static __always_inline int pa_sample_regs(void *ctx, const struct scratch *s, __
 	return 0;
 }
 
+/* A wait has none. */
+static __always_inline __u32 pa_sample_branches(void *ctx, __u64 *to)
+{
+	return 0;
+}
+
 static __always_inline struct pa_off_thread *slot_at(__u32 number)
 {
 	__u32 slot = number & slot_mask;
@@ -616,7 +622,7 @@ static __always_inline int see_waiting(__u64 *ctx, bool with_user)
 	m->cpu = 0;
 	m->res = task->pid;
 	m->period = PA_OFF_SURE;
-	m->nr = m->reason = m->stack_bytes = 0;
+	m->nr = m->reason = m->branch_slots = m->stack_bytes = 0;
 	read_kernel(task, m);
 	if (with_user && want_user)
 		read_user(task, m);

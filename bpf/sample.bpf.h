@@ -3,7 +3,7 @@
  * sample.bpf.h - what samplers have in common: settings, rings, counters, and the user part of a
  * call chain. Each sampler has its own, since one may interrupt another. Who includes it defines
  * PA_SAMPLE_MISS_TYPE, the type of the records of walks that user space is to finish (those of
- * PA_RING_TYPE_MISS are samples), and pa_sample_regs.
+ * PA_RING_TYPE_MISS are samples), pa_sample_regs and pa_sample_branches.
  */
 #ifndef PA_SAMPLE_BPF_H
 #define PA_SAMPLE_BPF_H
@@ -20,6 +20,7 @@ const volatile bool want_kernel = true;	 /* kernel part of call chains */
 const volatile bool want_user = true;	 /* user part */
 const volatile __u32 wake_bytes = 65536; /* wake the reader when so much is unread */
 const volatile __u32 unwind_mode;	 /* enum pa_unwind_mode */
+const volatile bool want_branches;	 /* the branch stack of each sample */
 const volatile bool log_walks;		 /* records of PA_RING_TYPE_WALK instead of samples */
 
 /* Processes that have woken the reader at their first sample. User space clears the bit of a
@@ -62,6 +63,9 @@ static __always_inline bool first_of_process(__u32 tgid)
  *  knows where they are. @return 0, -1 there are none */
 static __always_inline int pa_sample_regs(void *ctx, const struct scratch *s, __u64 *regs);
 
+/** Put a branch stack of up to PA_BRANCH_SLOTS to where it should be. @return slots, 0 none */
+static __always_inline __u32 pa_sample_branches(void *ctx, __u64 *to);
+
 /** Put a record of a process into this CPU's ring. @return 0: it has no room */
 static __always_inline int put_record(struct scratch *s, __u32 cpu, __u32 tgid, void *rec,
 				      __u64 bytes)
@@ -89,13 +93,17 @@ static __always_inline void emit(struct scratch *s, struct pa_cpu_stats *st, __u
 }
 
 static __always_inline void emit_sample(struct scratch *s, struct pa_cpu_stats *st, __u32 cpu,
-					__u32 n)
+					void *ctx, __u32 n)
 {
+	__u32 more = 0;
+
 	n &= PA_CHAIN_SLOTS - 1;
 	s->rec.type = PERF_RECORD_SAMPLE;
-	s->rec.size = 64 + 8 * n;
 	s->rec.nr = n;
-	emit(s, st, cpu, s->rec.pid, &s->rec, 64 + 8 * (__u64)n);
+	if (want_branches)
+		more = pa_sample_branches(ctx, &s->rec.ips[n]) & (PA_CHAIN_SLOTS - 1);
+	s->rec.size = 64 + 8 * (n + more);
+	emit(s, st, cpu, s->rec.pid, &s->rec, 64 + 8 * ((__u64)n + more));
 }
 
 /* ---- user stacks ---------------------------------------------------------------------------- */
@@ -125,6 +133,7 @@ static __noinline int ship(void *ctx, struct scratch *s, struct pa_cpu_stats *st
 	__u32 cpu = s->rec.cpu;
 	struct pa_miss_record *m = bpf_map_lookup_elem(&misses, &cpu);
 	void *ring = bpf_map_lookup_elem(&rings, &cpu);
+	__u32 branch_bytes = want_branches ? 8 * PA_BRANCH_SLOTS : 0;
 	__u64 bytes;
 
 	/* half of the ring is for samples: none is lost for the sake of a walk */
@@ -133,13 +142,16 @@ static __noinline int ship(void *ctx, struct scratch *s, struct pa_cpu_stats *st
 		return 0;
 	if (pa_sample_regs(ctx, s, m->regs))
 		return 0;
-	pa_miss_stack(m, s->unwind.first_sp);
+	m->branch_slots = branch_bytes / 8;
+	if (want_branches)
+		pa_sample_branches(ctx, (__u64 *)m->stack);
+	pa_miss_stack(m, m->stack + branch_bytes, s->unwind.first_sp);
 	pa_miss_take(m, &s->rec, slots >> 16, slots & 0xffff);
 	m->type = log_walks ? PA_RING_TYPE_WALK : PA_SAMPLE_MISS_TYPE;
 	m->reason = log_walks ? end : end - PA_WALK_MISS;
 	if (m->reason != PA_MISS_COMPLEX) /* user space can do better for the next sample */
 		s->unread_bytes = wake_bytes;
-	bytes = offsetof(struct pa_miss_record, stack) + m->stack_bytes;
+	bytes = offsetof(struct pa_miss_record, stack) + branch_bytes + m->stack_bytes;
 	asm volatile("" : "+r"(bytes)); /* whole, as it is compared */
 	if (bytes > sizeof(*m))
 		return 0;

@@ -90,6 +90,7 @@ struct pa_unwind {
 
 struct scratch {
 	struct pa_sample_record rec;
+	__u64 rec_rest[PA_CHAIN_SLOTS]; /* of one with branches */
 	struct pa_walk walk;
 	struct pa_unwind unwind;
 	__u64 unread_bytes; /* written since the reader was last woken */

@@ -21,6 +21,8 @@
 
 #include <linux/types.h>
 
+#include "cpu.h"
+
 #define PA_BLOCK_BYTES 4096
 #define PA_SEGMENT_BLOCKS 256
 #define PA_SEGMENTS_MAX 1024
@@ -165,7 +167,7 @@ enum pa_walk_end {
 
 /** A sample whose user stack is still to be walked: everything of its record but the user's part
  *  of the chain, the user's registers, and a copy of the stack from sp up. Only the first
- *  offsetof(stack) + stack_bytes bytes are in the ring, rounded up to 8. */
+ *  offsetof(stack) + 8 * branch_slots + stack_bytes bytes are in the ring, rounded up to 8. */
 struct pa_miss_record {
 	__u32 type;
 	__u16 misc;
@@ -178,10 +180,11 @@ struct pa_miss_record {
 	__u64 period;
 	__u64 nr; /* slots of ips in use; the kernel's part */
 	__u64 ips[PA_MISS_KERNEL_SLOTS];
-	__u32 reason; /* enum pa_miss_reason; of PA_RING_TYPE_WALK: enum pa_walk_end */
-	__u32 stack_bytes;
+	__u16 reason;	    /* enum pa_miss_reason; of PA_RING_TYPE_WALK: enum pa_walk_end */
+	__u16 branch_slots; /* 0, or PA_BRANCH_SLOTS at the begin of stack */
+	__u32 stack_bytes;  /* behind these */
 	__u64 regs[PA_MISS_REGS];
-	__u8 stack[PA_MISS_STACK_BYTES];
+	__u8 stack[PA_MISS_STACK_BYTES + 8 * PA_BRANCH_SLOTS];
 };
 _Static_assert(sizeof(struct pa_miss_record) < 65536, "its size fits 16 bits");
 

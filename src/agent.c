@@ -57,10 +57,20 @@ void pa_agent_log(struct pa_agent *a, enum pa_log_level level, const char *fmt, 
 
 /* ---- new: what can be checked without touching the machine ------------------------------ */
 
+static struct pa_event_spec event_spec(const struct pa_agent_opts *o)
+{
+	return (struct pa_event_spec){
+		.name = o->event,
+		.freq_hz = o->sample_rate_hz,
+		.period = o->period,
+		.branches = o->branch_stack,
+	};
+}
+
 static int check_options(struct pa_agent *a)
 {
 	const struct pa_agent_opts *o = &a->opts;
-	struct pa_event_spec spec = {o->event, o->sample_rate_hz, o->period};
+	struct pa_event_spec spec = event_spec(o);
 	struct perf_event_attr attr;
 	char name[64];
 
@@ -189,7 +199,7 @@ static int check_targets(struct pa_agent *a)
 
 static int choose_event(struct pa_agent *a, char *name)
 {
-	struct pa_event_spec spec = {a->opts.event, a->opts.sample_rate_hz, a->opts.period};
+	struct pa_event_spec spec = event_spec(&a->opts);
 	struct pa_cpus online = {0};
 	int cpu = 0;
 
@@ -202,7 +212,7 @@ static int choose_event(struct pa_agent *a, char *name)
 void pa_agent_set_layout(struct perf_event_attr *attr)
 {
 	attr->size = PD_ATTR_BYTES;
-	attr->sample_type = PA_SAMPLE_TYPE;
+	attr->sample_type |= PA_SAMPLE_TYPE;
 	attr->sample_id_all = 1;
 	attr->mmap = attr->mmap2 = attr->comm = attr->comm_exec = attr->task = 1;
 	attr->use_clockid = 1;

@@ -32,6 +32,7 @@ enum {
 	OPT_EVENT,
 	OPT_CPU,
 	OPT_KERNEL_STACKS,
+	OPT_BRANCH_STACK,
 	OPT_UNWIND,
 	OPT_UNWIND_MEMORY,
 	OPT_RING_SIZE,
@@ -84,6 +85,10 @@ static const struct argp_option table[] = {
 	 "Sample each N occurrences of --event (clocks: ns) instead of by rate", 0},
 	{"kernel-stacks", OPT_KERNEL_STACKS, "BOOL", OPTION_ARG_OPTIONAL,
 	 "Kernel part of call chains (default: on)", 0},
+	{"branch-stack", OPT_BRANCH_STACK, "BOOL", OPTION_ARG_OPTIONAL,
+	 "Record the branches before each sample, where the CPU does (LBR and its like), for "
+	 "pa2autofdo and perf report (default: off)",
+	 0},
 	{"unwind", OPT_UNWIND, "auto|fp|dwarf", 0,
 	 "How user stacks are walked: by tables made of the programs' own unwind information, at "
 	 "their first samples (auto, the default) or before the first (dwarf), or by frame "
@@ -411,6 +416,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPT_KERNEL_STACKS:
 		a->kernel_stacks = parse_bool(state, "kernel-stacks", arg);
 		break;
+	case OPT_BRANCH_STACK:
+		a->branch_stack = parse_bool(state, "branch-stack", arg);
+		break;
 	case OPT_UNWIND:
 		a->unwind = parse_unwind(state, arg);
 		o->unwind_given = true;
@@ -540,6 +548,8 @@ static int check(const struct options *o)
 	if (!o->profile && (a->sample_rate_hz || a->event || a->period))
 		return conflict("--sample-rate, --event and --period are only valid with "
 				"--profile");
+	if (!o->profile && a->branch_stack)
+		return conflict("--branch-stack is only valid with --profile");
 	if (!o->profile && !o->offcpu && (o->unwind_given || a->tag_cnt))
 		return conflict("--unwind and --tag are only valid with --profile or --offcpu");
 	if (a->period && a->sample_rate_hz)

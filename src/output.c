@@ -167,6 +167,8 @@ static int finish_perf_data(struct pa_agent *a, struct pa_output *o)
 					 o->tracing.len);
 	if (!err)
 		err = add_build_ids(a, o);
+	if (!err && o == &a->on && a->opts.branch_stack)
+		err = pd_writer__feature(o->writer, PD_FEAT_BRANCH_STACK, NULL, 0);
 	if (!err)
 		err = add_symbols(a, o);
 	if (!err)

@@ -65,6 +65,7 @@ struct pa_agent_opts {
 	uint64_t period;	 /* events per sample */
 	const char *cpus;	 /* list such as "0-3,8"; NULL: all */
 	bool kernel_stacks;
+	bool branch_stack; /* with the branches before each sample, where the PMU records them */
 	enum pa_unwind unwind;
 	uint64_t unwind_bytes;	    /* of unwind tables at most; 0: 64 MiB */
 	size_t ring_bytes;	    /* per CPU, a power of two of at least a page; 0: by the rate */

@@ -106,6 +106,10 @@ int pa_event__parse(const struct pa_event_spec *spec, struct perf_event_attr *at
 		attr->freq = 1;
 		attr->sample_freq = spec->freq_hz ? spec->freq_hz : 99;
 	}
+	if (spec->branches) {
+		attr->sample_type = PERF_SAMPLE_BRANCH_STACK;
+		attr->branch_sample_type = PERF_SAMPLE_BRANCH_ANY; /* of the event's modes */
+	}
 	snprintf(name, NAME_BYTES, "%s", wanted);
 	return 0;
 }
@@ -129,10 +133,10 @@ int pa_event__choose(const struct pa_event_spec *spec, int cpu, struct perf_even
 	cycles.name = "cycles";
 	pa_event__parse(&cycles, attr, name);
 	fd = pa_event__open(attr, -1, cpu);
-	if (fd >= 0) {
+	if (fd >= 0)
 		close(fd);
+	if (fd >= 0 || spec->branches)
 		return 0;
-	}
 	return pa_event__parse(spec, attr, name);
 }
 

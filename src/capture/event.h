@@ -13,6 +13,7 @@ struct pa_event_spec {
 	const char *name; /* "cycles", "cpu-clock:u", ...; NULL: default */
 	__u64 freq_hz;	  /* samples per second and CPU; 0: use period */
 	__u64 period;	  /* events per sample; 0: use freq_hz */
+	bool branches;	  /* with the branch stack of each sample: no default but cycles */
 };
 
 /** Fill type, config, exclude bits, frequency or period of attr from spec.

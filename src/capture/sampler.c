@@ -50,18 +50,23 @@ struct pa_sampler {
 
 #define fail(x, ...) pa_errmsg__set(&(x)->errmsg, __VA_ARGS__)
 
+static bool has_branches(const struct pa_sampler_opts *opts)
+{
+	return opts->attr->sample_type & PERF_SAMPLE_BRANCH_STACK;
+}
+
 /* Room for a quarter of a second and more at the frequency's usual record size. */
 static size_t ring_bytes_for(const struct pa_sampler_opts *opts)
 {
 	size_t cpu_cnt = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
 	uint64_t hz = opts->attr->freq ? opts->attr->sample_freq : 10000;
-	size_t bytes = RING_BYTES_MIN;
+	size_t bytes = RING_BYTES_MIN, usual = has_branches(opts) ? 1280 : 512;
 
 	if (opts->ring_bytes)
 		return opts->ring_bytes;
 	if (opts->tables && RING_BYTES_MIN_TABLES * cpu_cnt <= RINGS_BYTES_MAX)
 		bytes = RING_BYTES_MIN_TABLES;
-	while (bytes < RING_BYTES_MAX && bytes < hz * 512 / 2 &&
+	while (bytes < RING_BYTES_MAX && bytes < hz * usual / 2 &&
 	       bytes * 2 * cpu_cnt <= RINGS_BYTES_MAX)
 		bytes *= 2;
 	return bytes;
@@ -96,6 +101,7 @@ static void configure(struct pa_sampler *s, const struct pa_sampler_opts *opts)
 	skel->rodata->sample_id = opts->sample_id;
 	skel->rodata->filter_pids = !opts->all;
 	skel->rodata->want_kernel = opts->kernel_stacks;
+	skel->rodata->want_branches = has_branches(opts);
 	/* The reader comes by its own timer; it is woken only when that would be too late. */
 	skel->rodata->wake_bytes = (uint32_t)s->ring_bytes / 4;
 	PA_BPFOBJ_CONFIGURE(skel, opts->follow);
@@ -209,6 +215,13 @@ static void drop_event(struct cpu_slot *slot)
 
 static int explain_open(struct pa_sampler *s, int cpu, int err)
 {
+	if (s->attr.sample_type & PERF_SAMPLE_BRANCH_STACK &&
+	    (err == -ENOENT || err == -EOPNOTSUPP || err == -EINVAL))
+		return fail(s, err,
+			    "event on CPU %d: failed to open: %s: --branch-stack: this machine's "
+			    "PMU records no branches with this event (in a virtual machine it "
+			    "hardly ever does); pa2autofdo takes profiles without them, too",
+			    cpu, strerror(-err));
 	if (err == -EACCES || err == -EPERM)
 		return fail(s, err,
 			    "event on CPU %d: failed to open: %s: run as root or give the binary "

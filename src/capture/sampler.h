@@ -20,7 +20,8 @@ struct pa_sampler;
 
 struct pa_sampler_opts {
 	size_t sz;
-	const struct perf_event_attr *attr; /* type, config, exclude bits, frequency or period */
+	const struct perf_event_attr *attr; /* type, config, exclude bits, frequency or period,
+					     * branch stack */
 	uint64_t sample_id;		    /* for the records' id field */
 	bool kernel_stacks;
 	bool all;		    /* every process; else those that were added */

@@ -287,6 +287,18 @@ static uint64_t cut_at(const struct stale *stale, const struct pa_sample_record 
 	return rec->nr;
 }
 
+/* Keep so much of the chain, and the branches behind it. */
+static void cut(struct pa_sample_record *rec, uint64_t nr)
+{
+	size_t less = (rec->nr - nr) * sizeof(*rec->ips);
+	size_t end = offsetof(struct pa_sample_record, ips) + rec->nr * sizeof(*rec->ips);
+
+	if (rec->size > end)
+		memmove(&rec->ips[nr], &rec->ips[rec->nr], rec->size - end);
+	rec->size = (uint16_t)(rec->size - less);
+	rec->nr = nr;
+}
+
 void pa_unwinder__cut_stale(struct pa_unwinder *u, struct pa_bytes *samples)
 {
 	size_t offset = 0, kept = 0;
@@ -301,9 +313,8 @@ void pa_unwinder__cut_stale(struct pa_unwinder *u, struct pa_bytes *samples)
 			if (cut_at(&u->stale[i], rec) < nr)
 				nr = cut_at(&u->stale[i], rec);
 		u->stats.stale_cnt += nr != rec->nr;
-		bytes -= (rec->nr - nr) * sizeof(*rec->ips);
-		rec->size = (uint16_t)bytes;
-		rec->nr = nr;
+		cut(rec, nr);
+		bytes = rec->size;
 		memmove(samples->data + kept, rec, bytes);
 		kept += bytes;
 	}
@@ -598,13 +609,26 @@ static int find_map(void *ctx, uint64_t pc, struct pa_unwind_map *out)
 	return 0;
 }
 
-/* The record's own part of the chain, then what was walked. */
+/* The record's own part of the chain, then what was walked, then its branches. */
+static size_t branch_bytes_of(const struct pa_miss_record *miss)
+{
+	uint64_t cnt;
+
+	if (miss->branch_slots != PA_BRANCH_SLOTS)
+		return 0;
+	memcpy(&cnt, miss->stack, sizeof(cnt));
+	if (cnt > PA_BRANCHES_MAX)
+		cnt = PA_BRANCHES_MAX;
+	return sizeof(cnt) + cnt * sizeof(struct perf_branch_entry);
+}
+
 static int append_sample(struct pa_unwinder *u, const struct pa_miss_record *miss,
 			 struct pa_bytes *out)
 {
 	size_t kernel_cnt = miss->nr <= PA_MISS_KERNEL_SLOTS ? miss->nr : PA_MISS_KERNEL_SLOTS;
 	size_t cnt = u->chain.cnt <= PA_FRAMES_MAX ? u->chain.cnt : PA_FRAMES_MAX;
-	struct pa_sample_record *rec = pa_bytes__reserve(out, sizeof(*rec));
+	size_t branch_bytes = branch_bytes_of(miss);
+	struct pa_sample_record *rec = pa_bytes__reserve(out, sizeof(*rec) + branch_bytes);
 	size_t head = offsetof(struct pa_sample_record, ips);
 
 	if (!rec)
@@ -615,7 +639,8 @@ static int append_sample(struct pa_unwinder *u, const struct pa_miss_record *mis
 	rec->ips[rec->nr++] = PERF_CONTEXT_USER;
 	memcpy(&rec->ips[rec->nr], u->chain.ips, cnt * sizeof(*rec->ips));
 	rec->nr += cnt;
-	rec->size = (uint16_t)(head + rec->nr * sizeof(*rec->ips));
+	memcpy(&rec->ips[rec->nr], miss->stack, branch_bytes);
+	rec->size = (uint16_t)(head + rec->nr * sizeof(*rec->ips) + branch_bytes);
 	out->len += rec->size;
 	return 0;
 }
@@ -628,7 +653,7 @@ int pa_unwinder__finish(struct pa_unwinder *u, const struct pa_miss_record *miss
 		.abi = PERF_SAMPLE_REGS_ABI_64,
 		.dwarf_regs = (const uint64_t *)miss->regs,
 		.dwarf_reg_cnt = REG_CNT,
-		.stack = miss->stack,
+		.stack = miss->stack + 8 * (size_t)miss->branch_slots,
 		.stack_bytes = miss->stack_bytes <= PA_MISS_STACK_BYTES ? miss->stack_bytes : 0,
 		.find_map = find_map,
 		.ctx = u,

@@ -102,6 +102,10 @@ def hardware_cycles():
         pytest.skip(f"no hardware counters ({devices})")
 
 
+def has_branch_stacks():
+    return bool(glob.glob("/sys/bus/event_source/devices/*/caps/branches"))
+
+
 def kernel_names():
     """Does /proc/kallsyms tell root addresses? Not with kernel.kptr_restrict=2."""
     with open("/proc/kallsyms", encoding="ascii") as file:

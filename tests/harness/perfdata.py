@@ -31,6 +31,7 @@ class Sample:
     period: int
     kernel: list
     user: list
+    branches: list  # (from, to, flags); None: without a branch stack
 
 
 class File:
@@ -54,11 +55,11 @@ class File:
             yield Record(kind, misc, self.bytes[at + 8:at + size])
             at += size
 
-    def samples(self):
+    def samples(self, has_branches=False):
         """Samples, their chains parted into kernel and user addresses, markers checked."""
         for record in self.records():
             if record.type == SAMPLE:
-                yield parse_sample(record.body)
+                yield parse_sample(record.body, has_branches)
 
     def lost(self):
         """The sum of the LOST_SAMPLES records, which LOST records must say, too."""
@@ -92,9 +93,17 @@ class File:
                 yield pid, record.body[64:-32].split(b"\0")[0].decode(), record.misc
 
 
-def parse_sample(body):
+def parse_branches(body):
+    cnt = struct.unpack_from("<Q", body)[0]
+    assert len(body) == 8 + 24 * cnt
+    return list(struct.iter_unpack("<QQQ", body[8:]))
+
+
+def parse_sample(body, has_branches):
     _, ip, pid, tid, time_ns, cpu, zero, period, cnt = struct.unpack_from("<QQIIQIIQQ", body)
-    assert zero == 0 and len(body) == 56 + 8 * cnt
+    chain_end = 56 + 8 * cnt
+    branches = parse_branches(body[chain_end:]) if has_branches else None
+    assert zero == 0 and (has_branches or len(body) == chain_end)
     parts = {CONTEXT_KERNEL: [], CONTEXT_USER: []}
     part, order = None, []
     for address in struct.unpack_from(f"<{cnt}Q", body, 56):
@@ -104,4 +113,5 @@ def parse_sample(body):
         else:
             part.append(address)
     assert order in ([CONTEXT_KERNEL], [CONTEXT_USER], [CONTEXT_KERNEL, CONTEXT_USER], []), order
-    return Sample(ip, pid, tid, time_ns, cpu, period, parts[CONTEXT_KERNEL], parts[CONTEXT_USER])
+    return Sample(ip, pid, tid, time_ns, cpu, period, parts[CONTEXT_KERNEL], parts[CONTEXT_USER],
+                  branches)

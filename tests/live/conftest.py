@@ -72,9 +72,9 @@ class Capture:
 @pytest.fixture
 def start(agent, tool, tmp_path, spawn):
     """start(*options, name="capture"): perf-agent in the background. @return Capture"""
-    def start_one(*options, name="capture", **more):
+    def start_one(*options, name="capture", program=agent, **more):
         data, pprof = tmp_path / f"{name}.data", tmp_path / f"{name}.pb.gz"
-        process = spawn([agent, "--profile", "--perf-data-output", data, "--profile-output", pprof,
+        process = spawn([program, "--profile", "--perf-data-output", data, "--profile-output", pprof,
                          *options], **more)
         return Capture(tool, data, pprof, process)
     return start_one
