@@ -70,7 +70,7 @@ def test_perf_reads_them(emulated, workload):
                sorted(capture.file.samples(has_branches=True), key=lambda one: one.time_ns)]
     assert shown == [pairs for pairs in written if pairs]
     assert "Source Symbol" in capture.perf("report", "--stdio") # its mode for branches
-    assert "spin" in capture.perf("report", "--stdio", "--no-branch-stack", "--no-children")
+    assert "heavy" in capture.perf("report", "--stdio", "--no-branch-stack", "--children")
 
 
 def test_stacks_are_what_they_were(emulated, workload):
