@@ -4,16 +4,13 @@
  * and where the report goes.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "agent_internal.h"
 #include "metrics/sched.h"
+#include "wholefile.h"
 
 #define POLL_NS 1000000000ULL
 #define POLL_ENDED_NS 50000000ULL      /* processes that ended give their places back... */
@@ -106,54 +103,6 @@ void pa_agent_close_metrics(struct pa_agent *a)
 
 /* ---- the report ----------------------------------------------------------------------------- */
 
-static int write_fd(int fd, const char *text, size_t bytes)
-{
-	while (bytes) {
-		ssize_t n = write(fd, text, bytes);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			text += n;
-			bytes -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
-/* A file is whole or as it was, also one that a link leads to; what is no regular file (a pipe, a
- * device) is written in place: as profiles are. */
-static int write_path(const char *path, const char *text, size_t bytes)
-{
-	char tmp[PATH_MAX], real[PATH_MAX];
-	bool in_place;
-	struct stat st;
-	int fd, err;
-
-	if (!strcmp(path, "-"))
-		return write_fd(STDOUT_FILENO, text, bytes);
-	in_place = !stat(path, &st) && !S_ISREG(st.st_mode);
-	if (!in_place && !lstat(path, &st) && S_ISLNK(st.st_mode)) {
-		in_place = !realpath(path, real);
-		path = in_place ? path : real;
-	}
-	if (snprintf(tmp, sizeof(tmp), "%s%s%d", path, in_place ? "" : ".tmp-", (int)getpid()) >=
-	    (int)sizeof(tmp))
-		return -ENAMETOOLONG;
-	fd = in_place ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666)
-		      : open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-	if (fd < 0)
-		return -errno;
-	err = write_fd(fd, text, bytes);
-	if (close(fd) && !err)
-		err = -errno;
-	if (!in_place && !err && rename(tmp, path))
-		err = -errno;
-	if (!in_place && err)
-		unlink(tmp);
-	return err;
-}
-
 static int render(struct pa_agent *a, char **text, size_t *bytes)
 {
 	struct pa_metrics_report report = {
@@ -172,19 +121,30 @@ static int render(struct pa_agent *a, char **text, size_t *bytes)
 	return fclose(out) ? -ENOMEM : 0;
 }
 
+struct text {
+	char *p;
+	size_t bytes;
+};
+
+static int write_text(FILE *out, void *ctx)
+{
+	const struct text *text = ctx;
+
+	return fwrite(text->p, 1, text->bytes, out) == text->bytes ? 0 : -errno;
+}
+
 int pa_agent_write_metrics(struct pa_agent *a)
 {
 	const char *path = a->opts.pmu_output ? a->opts.pmu_output : "-";
-	char *text = NULL;
-	size_t bytes = 0;
+	struct text text = {0};
 	int err;
 
 	if (!a->metrics)
 		return 0;
-	err = render(a, &text, &bytes);
+	err = render(a, &text.p, &text.bytes);
 	if (!err)
-		err = write_path(path, text, bytes);
-	free(text);
+		err = pa_wholefile__write(path, write_text, &text);
+	free(text.p);
 	if (err)
 		return pa_agent_fail(a, err, "%s: failed to write: %s", pa_agent_output_name(path),
 				     strerror(-err));

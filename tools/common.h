@@ -66,9 +66,4 @@ void tool_inputs_close(struct tool_inputs *in);
  *  closed its pipe is told nothing. @param in  NULL: the input was whole */
 int tool_finish(const struct tool_inputs *in, const char *output, int err);
 
-/** Write to path through write(out, ctx): "-" is standard output, a device or pipe is written in
- *  place, anything else to a temporary name that is renamed when it is whole.
- *  @return 0, -errno */
-int tool_write(const char *path, int (*write)(FILE *out, void *ctx), void *ctx);
-
 #endif

@@ -12,6 +12,7 @@
 
 #include "common.h"
 #include "pgo/pgo.h"
+#include "wholefile.h"
 
 enum { OPT_ALL = 256, OPT_MERGE, OPT_PLAIN };
 
@@ -464,7 +465,7 @@ static int convert(struct job *job, const struct pa_pgo_binary *b, int fd, const
 	if (is_llvm(job->opts->format))
 		err = derive(&t);
 	if (!err) {
-		err = tool_write(output, write_target, &t);
+		err = pa_wholefile__write(output, write_target, &t);
 		if (err && err != -EPIPE)
 			tool_message(tool_output_name(output), "failed to write: %s",
 				     strerror(-err));

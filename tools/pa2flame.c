@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common.h"
+#include "wholefile.h"
 
 enum { OPT_SUBTITLE = 256, OPT_WIDTH, OPT_MIN_WIDTH, OPT_FOLDED, OPT_INVERTED, OPT_REVERSE };
 enum { OPT_DIFF = 300, OPT_NORMALIZE, OPT_NEGATE, OPT_FORMAT };
@@ -236,7 +237,7 @@ static int draw(struct options *opts, struct pa_calltree *tree)
 		say_vanished(opts, tree);
 	first = tool_finish(&in[1], "", 0);
 	status = tool_finish(&in[0], opts->files.output,
-			     tool_write(opts->files.output, write_flame, &job));
+			     pa_wholefile__write(opts->files.output, write_flame, &job));
 	status = status ? status : first;
 out:
 	tool_inputs_close(&in[0]);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common.h"
+#include "wholefile.h"
 
 enum { OPT_WITH_PID = 256, OPT_WITH_TID, OPT_ROOT, OPT_ADDRESSES };
 
@@ -146,7 +147,7 @@ int main(int argc, char **argv)
 		job.sessions = in.sessions;
 		job.cnt = in.cnt;
 		status = tool_finish(&in, opts.files.output,
-				     tool_write(opts.files.output, write_folded, &job));
+				     pa_wholefile__write(opts.files.output, write_folded, &job));
 	}
 	tool_inputs_close(&in);
 	tool_files_free(&opts.files);

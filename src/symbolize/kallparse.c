@@ -15,6 +15,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "addrsort.h"
 #include "symbolize/internal.h"
 
 #define READ_BYTES 262144
@@ -32,9 +33,7 @@
 #endif
 #define SYMS_MAX (16u << 20)
 #define NAMES_MAX (1u << 30)
-#define SHORT_RUN 16  /* names of one address that are sorted by insertion */
-#define DIGIT_BITS 11 /* of an address, sorted at a time */
-#define DIGITS_CNT (1u << DIGIT_BITS)
+#define SHORT_RUN 16 /* names of one address that are sorted by insertion */
 #define BYTES8(b) (0x0101010101010101ull * (b))
 
 static const char kernel_module[] = "[kernel.kallsyms]";
@@ -427,39 +426,11 @@ static void sort_run(struct pa_kallsyms *k, struct pa_ksym *run, size_t cnt)
 	}
 }
 
-/* Sort by address, the lowest digits first; what is equal keeps its order. */
-static int sort_by_digits(struct pa_ksym *syms, size_t cnt)
+/* Sort by address; what is equal keeps its order. */
+static int sort_symbols(struct pa_ksym *syms, size_t cnt)
 {
-	struct pa_ksym *other = malloc(cnt * sizeof(*other)), *from = syms, *to = other;
-	uint64_t low = UINT64_MAX, high = 0;
-
-	if (!other)
-		return -ENOMEM;
-	for (size_t i = 0; i < cnt; i++) {
-		low = syms[i].addr < low ? syms[i].addr : low;
-		high = syms[i].addr > high ? syms[i].addr : high;
-	}
-	for (unsigned shift = 0; shift < 64 && (high - low) >> shift; shift += DIGIT_BITS) {
-		uint32_t at[DIGITS_CNT] = {0}, sum = 0;
-		struct pa_ksym *swap = from;
-
-		for (size_t i = 0; i < cnt; i++)
-			at[(from[i].addr - low) >> shift & (DIGITS_CNT - 1)]++;
-		for (size_t i = 0; i < DIGITS_CNT; i++) {
-			uint32_t n = at[i];
-
-			at[i] = sum;
-			sum += n;
-		}
-		for (size_t i = 0; i < cnt; i++)
-			to[at[(from[i].addr - low) >> shift & (DIGITS_CNT - 1)]++] = from[i];
-		from = to;
-		to = swap;
-	}
-	if (from != syms)
-		memcpy(syms, from, cnt * sizeof(*syms));
-	free(other);
-	return 0;
+	_Static_assert(sizeof(*syms) == sizeof(struct pa_addrkey), "as it is sorted");
+	return pa_addrkeys__sort((struct pa_addrkey *)syms, cnt);
 }
 
 /* Order the names of each address from first on. @return the first symbol that is below the one
@@ -501,7 +472,7 @@ static int sort(struct pa_kallsyms *k)
 	last = syms[sorted_cnt - 1].addr;
 	for (size_t i = sorted_cnt; i < k->cnt && first; i++)
 		first = syms[i].addr < last ? 0 : first;
-	err = sort_by_digits(syms + first, k->cnt - first);
+	err = sort_symbols(syms + first, k->cnt - first);
 	if (err)
 		return err;
 	while (first && first < k->cnt && syms[first].addr == syms[first - 1].addr)
