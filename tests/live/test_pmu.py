@@ -200,7 +200,7 @@ def hog(spawn, workload):
         limit = file.read()
     with open("/proc/sys/kernel/sched_rt_runtime_us", "w", encoding="ascii") as file:
         file.write("-1")
-    program = spawn([workload("switcher"), "--mode", "spin", "--cpu", "1", "--seconds", "5"])
+    program = spawn([workload("switcher"), "--mode", "spin", "--cpu", "1", "--seconds", "30"])
     time.sleep(0.1)
     os.sched_setscheduler(program.pid, os.SCHED_FIFO, os.sched_param(50))
     yield program
@@ -212,7 +212,7 @@ def hog(spawn, workload):
 @pytest.mark.parametrize("where", ["outside", "namespace"])
 def test_starved(agent, hog, spawn, workload, tmp_path, where):
     """Who never gets its CPU waits all the time, whether since before the capture or not."""
-    script = ('chrt -f 1 "$2" --mode spin --cpu 1 --seconds 9 & sleep 0.3; '
+    script = ('chrt -f 1 "$2" --mode spin --cpu 1 --seconds 30 & sleep 0.5; '
               '"$1" -q --pmu --pid $! --pmu-format json --duration 1s; '
               '"$1" -q --pmu --pid $! --duration 500ms; '
               '"$1" -q --pmu -a --per-pid --pmu-format json --pmu-output all --duration 500ms; '
@@ -414,12 +414,15 @@ LAST_ID = "/proc/sys/kernel/ns_last_pid"
 @pytest.mark.skipif(not os.access(LAST_ID, os.W_OK), reason=f"no {LAST_ID}")
 def test_an_id_that_is_given_out_again(agent, spawn, workload, tmp_path):
     """Who has the id of a target that ended is none."""
-    first = spawn([workload("switcher"), "--mode", "sleep", "--seconds", "0.6"])
-    second = spawn(["sleep", "8"])
-    capture = spawn([agent, "-q", "--pmu", "--pid", f"{first.pid},{second.pid}", "--pmu-format",
+    first = spawn([workload("switcher"), "--mode", "sleep", "--seconds", "60"])
+    second = spawn(["sleep", "60"])
+    capture = spawn([agent, "--pmu", "--pid", f"{first.pid},{second.pid}", "--pmu-format",
                      "json", "--duration", "6s"], cwd=tmp_path)
+    capture.wait_for("Collecting data")
+    time.sleep(0.5)
+    first.signal(signal.SIGKILL)
     first.wait()
-    time.sleep(3)
+    time.sleep(2.5)
     for _ in range(20):
         with open(LAST_ID, "w", encoding="ascii") as file:
             file.write(str(first.pid - 1))
