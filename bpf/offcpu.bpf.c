@@ -435,14 +435,20 @@ static __always_inline void fill_raw(struct pa_switch_raw *raw, const struct tas
 	bpf_core_read(raw->next_comm, sizeof(raw->next_comm), &next->comm);
 }
 
-static __always_inline __u32 process_id(const struct task_struct *task)
+/** A thread of no interest that leaves is an idle CPU: when it comes back it may be unseen. */
+static __always_inline void hide_prev(struct pa_switch_record *w)
 {
-	return use_pidns ? thread_id(BPF_CORE_READ(task, group_leader)) : task->tgid;
+	w->pid = w->tid = 0;
+	w->raw.common_pid = w->raw.prev_pid = 0;
+	w->raw.prev_prio = 120;
+	w->raw.prev_state = 0;
+	__builtin_memcpy(w->raw.prev_comm, "swapper\0\0\0\0\0\0\0\0", sizeof(w->raw.prev_comm));
 }
 
+/** @param tgid  0: it is in another pid namespace */
 static __always_inline bool counts(const struct task_struct *task, __u32 tgid)
 {
-	if (!task->pid || task->flags & PA_PF_KTHREAD)
+	if (!tgid || task->flags & PA_PF_KTHREAD)
 		return false;
 	return !filter_pids || bpf_map_lookup_elem(&pids, &tgid);
 }
@@ -481,11 +487,11 @@ static __always_inline void log_switch(__u64 *ctx, __u32 cpu, struct pa_off_cpu 
 		return;
 	w->type = PA_RING_TYPE_SWITCH;
 	w->size = sizeof(*w);
-	w->pid = process_id(prev);
+	w->pid = own_process_id(prev);
 	w->tid = thread_id(prev);
 	w->time = now;
 	w->cpu = cpu;
-	w->next_pid = process_id(next);
+	w->next_pid = own_process_id(next);
 	w->next_tid = thread_id(next);
 	w->preempted = ctx[0];
 	see_switch(w, prev, next, state);
@@ -504,6 +510,8 @@ static __always_inline void log_switch(__u64 *ctx, __u32 cpu, struct pa_off_cpu 
 				   64 + 8 * (s->rec.nr & (PA_CHAIN_SLOTS - 1)));
 	}
 	fill_raw(&w->raw, prev, next, w->preempted, state);
+	if (prev->pid && !w->leaves && (filter_pids || !w->pid))
+		hide_prev(w);
 	emit(s, st, cpu, w->leaves || !w->comes ? w->pid : w->next_pid, w, sizeof(*w));
 }
 
@@ -606,8 +614,8 @@ static __always_inline int see_waiting(__u64 *ctx, bool with_user)
 	if (reason == PA_OFF_PREEMPTED || (left_out >> reason & 1) ||
 	    state & (PA_TASK_DEAD | PA_TASK_NEW))
 		return 0;
-	tgid = process_id(task);
-	if (filter_pids && !bpf_map_lookup_elem(&pids, &tgid))
+	tgid = own_process_id(task);
+	if (!tgid || (filter_pids && !bpf_map_lookup_elem(&pids, &tgid)))
 		return 0;
 	m = bpf_map_lookup_elem(&waiting, &zero);
 	if (!m)

@@ -244,6 +244,18 @@ def test_in_a_pid_namespace(agent, tool, workload, tmp_path):
         assert ns <= time_in(stacks, function) < 2 * ns
 
 
+def test_other_pid_namespaces(agent, tool, workload, tmp_path):
+    """Who has an id of another namespace is not taken for who has the same id in this one."""
+    data = tmp_path / "off.data"
+    inner = f"{needs.unshare()} -pf '{workload('sleeper')}' --count 2 --seconds 60"
+    run.run([needs.unshare(), "-pf", "--mount-proc", "sh", "-c",
+             f"{inner} >'{tmp_path}/ready' & until [ -s '{tmp_path}/ready' ]; do sleep 0.1; done; "
+             f"'{agent}' --offcpu -a --duration 300ms --offcpu-perf-data-output '{data}' "
+             f"--offcpu-output '{tmp_path}/x.pb.gz'"]).ok()
+    names = {name for stack in Offcpu(tool, data, None, None).folded() for name in stack}
+    assert "sh" in names and "sleeper" not in names
+
+
 def test_children_of_a_command(offcpu):
     found = offcpu("--", "sh", "-c", "for i in 1 2 3; do sleep 0.05; done")
     slept = [s for s in found.samples() if s[2]["comm"] == ["sleep"]]
@@ -303,6 +315,19 @@ def test_tracepoints(offcpu, workload):
     assert waits["waiter"] == pytest.approx(sums["waiter"], rel=0.03)
     assert waits["partner"] == pytest.approx(sums["partner"], rel=0.03)
     assert time_in(found.folded(), "wait_long") == pytest.approx(300e6, rel=0.1)
+
+
+@retried
+def test_tracepoints_of_one_process(start, spawn, workload):
+    """Others are not seen to come back each time: nothing is said of when they waited."""
+    program = spawn([workload("switcher"), "--mode", "sleep", "--seconds", "60"])
+    time.sleep(0.2)
+    found = start("--pid", str(program.pid), "--duration", "500ms", "--perf-data-layout",
+                  "tracepoint").end()
+    assert {int(labels["pid"][0]) for _, _, labels in found.samples()} == {program.pid}
+    script = run.run([needs.perf(), "script", "-i", found.data]).ok().out
+    assert {name.split("/")[0] for name in re.findall(r"prev_comm=(\S+)", script)} == \
+        {"switcher", "swapper"}
 
 
 @retried
