@@ -417,6 +417,15 @@ static int check_cpus(struct pa_capture *c, uint64_t now)
 	return err ? fail(c, err, pa_offsampler__errmsg(c->offcpu)) : 0;
 }
 
+static void note_exit(struct pa_capture *c, const struct perf_event_header *hdr)
+{
+	struct pd_task task;
+
+	if (c->waits && hdr->type == PERF_RECORD_EXIT &&
+	    !pd_task__parse(c->opts.events, hdr, &task))
+		pa_waits__exited(c->waits, task.tid, task.time);
+}
+
 static int feed_sideband(struct pa_capture *c)
 {
 	int err = pa_sideband__drain(c->sideband, c->opts.sample_id, &c->batch);
@@ -427,9 +436,10 @@ static int feed_sideband(struct pa_capture *c)
 	}
 	for (size_t i = 0; i < c->batch.cnt && !err; i++) {
 		const struct pa_sideband_entry *e = &c->batch.entries[i];
+		const void *record = c->batch.bytes.data + e->offset;
 
-		err = pa_proctab__feed(c->proctab, (const void *)(c->batch.bytes.data + e->offset),
-				       &c->out);
+		note_exit(c, record);
+		err = pa_proctab__feed(c->proctab, record, &c->out);
 		if (e->time_ns > c->max_ns[0])
 			c->max_ns[0] = e->time_ns;
 	}

@@ -20,8 +20,8 @@ struct walk {
 struct thread {
 	uint32_t tid;
 	struct walk *walks;
-	/* latest end of its waits, and where the last of them began or ended up to the last pass:
-	 * what began before is done with */
+	/* latest end of its waits, or its own, and where the last of them began or ended up to the
+	 * last pass: what began before is done with */
 	uint64_t end_ns, done_ns;
 	UT_hash_handle hh;
 };
@@ -104,6 +104,15 @@ int pa_waits__walked(struct pa_waits *w, const struct pa_sample_record *rec)
 	walk->older = *at;
 	*at = walk;
 	return 0;
+}
+
+void pa_waits__exited(struct pa_waits *w, uint32_t tid, uint64_t time_ns)
+{
+	struct thread *t;
+
+	HASH_FIND(hh, w->threads, &tid, sizeof(tid), t);
+	if (t && t->end_ns < time_ns)
+		t->end_ns = time_ns;
 }
 
 #ifdef __aarch64__
@@ -262,4 +271,5 @@ int pa_waits__complete(struct pa_waits *w, struct pa_bytes *samples)
 void pa_waits__stats(const struct pa_waits *w, struct pa_waits_stats *out)
 {
 	*out = w->stats;
+	out->thread_cnt = HASH_COUNT(w->threads);
 }

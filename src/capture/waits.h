@@ -21,6 +21,7 @@ struct pa_waits_stats {
 	uint64_t period_sum_ns;
 	double variance_ns2;   /* of that sum, since not every wait is recorded */
 	uint64_t unwalked_cnt; /* whose walk never came */
+	uint64_t thread_cnt;   /* with walks in hand */
 };
 
 /** @return 0, -ENOMEM */
@@ -31,6 +32,8 @@ void pa_waits__free(struct pa_waits *w);
 int pa_waits__walk(struct pa_unwinder *u, const struct pa_miss_record *miss, struct pa_bytes *out);
 /** A walk was finished, of a wait that began at the sample's time. Copied. @return 0, -ENOMEM */
 int pa_waits__walked(struct pa_waits *w, const struct pa_sample_record *rec);
+/** A thread ended: walks whose samples don't come are of no use any more. */
+void pa_waits__exited(struct pa_waits *w, uint32_t tid, uint64_t time_ns);
 /** Is there a sample among them that awaits its walk? */
 bool pa_waits__is_awaited(const struct pa_bytes *samples);
 /** Complete samples, which may grow: what the kernel's program noted in res goes.

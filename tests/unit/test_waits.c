@@ -110,6 +110,38 @@ TEST(walks_do_not_pile_up)
 	pa_bytes__free(&b);
 }
 
+/* Of threads that end: nothing of theirs follows. */
+TEST(walks_go_with_their_threads)
+{
+	struct pa_bytes b = {0};
+	struct pa_waits_stats st;
+	struct pa_waits *w;
+
+	CHECK_EQ(pa_waits__new(&w), 0);
+	for (uint32_t tid = 1; tid <= 100; tid++) {
+		walked(w, tid, tid * 10);
+		pa_waits__exited(w, tid, tid * 10 + 5);
+		b.len = 0;
+		if (tid == 50) /* its sample is late */
+			add(&b, sample(49, 49 * 10 + 3, PA_OFF_AWAITS, 1));
+		CHECK_EQ(pa_waits__complete(w, &b), 0);
+	}
+	/* who has a number again is another */
+	walked(w, 100, 2000);
+	for (int i = 0; i < 3; i++) {
+		b.len = 0;
+		CHECK_EQ(pa_waits__complete(w, &b), 0);
+	}
+	pa_waits__stats(w, &st);
+	CHECK_EQ(st.thread_cnt, 1);
+	CHECK_EQ(st.unwalked_cnt, 0);
+	add(&b, sample(100, 2500, PA_OFF_AWAITS, 1));
+	CHECK_EQ(pa_waits__complete(w, &b), 0);
+	CHECK_EQ(at(&b, 0)->nr, 4);
+	pa_waits__free(w);
+	pa_bytes__free(&b);
+}
+
 TEST(variance)
 {
 	struct pa_bytes b = {0};
