@@ -307,6 +307,17 @@ static __always_inline __u32 off_reason(bool preempt, __u64 state)
 	return is_uninterruptible(state) ? PA_OFF_IO : PA_OFF_BLOCKED;
 }
 
+/** One that user space had seen waiting came back before it said so. */
+static __always_inline void drop_wait(__u32 key)
+{
+	struct pa_off_thread *t = find_slot(key);
+
+	if (!t || !t->out_ns)
+		return;
+	t->out_ns = 0;
+	bpf_map_delete_elem(&waits, &key);
+}
+
 static __always_inline void leave(void *ctx, const struct task_struct *prev, __u32 cpu,
 				  struct pa_off_cpu *c, __u64 now, bool preempt, __u64 state)
 {
@@ -314,8 +325,12 @@ static __always_inline void leave(void *ctx, const struct task_struct *prev, __u
 	struct pa_off_thread *t;
 	__u64 out_ns = now;
 
-	if (prev->flags & PA_PF_KTHREAD || (state & PA_TASK_DEAD) || (left_out >> reason & 1))
+	if (prev->flags & PA_PF_KTHREAD)
 		return;
+	if ((state & PA_TASK_DEAD) || (left_out >> reason & 1)) {
+		drop_wait(key);
+		return;
+	}
 	if (!current_ids(&tgid, &tid))
 		return;
 	if (filter_pids && !bpf_map_lookup_elem(&pids, &tgid))
@@ -372,7 +387,8 @@ static __always_inline void end_wait(struct pa_sample_record *rec, __u32 cpu, __
 
 static __always_inline void come_back(__u32 key, __u32 cpu, struct pa_off_cpu *c, __u64 now)
 {
-	struct pa_off_thread *t = find_slot(key);
+	/* until it begins a slot also tells user space: this one does not wait any more */
+	struct pa_off_thread *t = begin_ns ? find_slot(key) : take_slot(key);
 	struct pa_sample_record *rec = NULL;
 	__u64 out_ns, ns, guess, us;
 	bool counts;
@@ -454,7 +470,8 @@ static __always_inline bool counts(const struct task_struct *task, __u32 tgid)
 }
 
 /** A thread leaves or comes: is it to be written? */
-static __always_inline void see_switch(struct pa_switch_record *w, const struct task_struct *prev,
+static __always_inline void see_switch(struct pa_switch_record *w, struct pa_off_cpu *c,
+				       const struct task_struct *prev,
 				       const struct task_struct *next, __u64 state)
 {
 	__u32 reason = off_reason(w->preempted, state);
@@ -466,6 +483,7 @@ static __always_inline void see_switch(struct pa_switch_record *w, const struct 
 		return;
 	w->leaves &= !(state & PA_TASK_DEAD) && !(left_out >> reason & 1);
 	t = w->leaves ? take_slot(prev->pid) : NULL;
+	c->no_slot += w->leaves && !t;
 	w->leaves = t != NULL;
 	if (t)
 		t->out_ns = w->time;
@@ -494,7 +512,7 @@ static __always_inline void log_switch(__u64 *ctx, __u32 cpu, struct pa_off_cpu 
 	w->next_pid = own_process_id(next);
 	w->next_tid = thread_id(next);
 	w->preempted = ctx[0];
-	see_switch(w, prev, next, state);
+	see_switch(w, c, prev, next, state);
 	if (!w->leaves && !w->comes && (filter_pids || !log_all))
 		return;
 	c->begun += w->leaves;

@@ -44,7 +44,7 @@ struct pa_offsampler {
 	struct bpf_link *iter_link;
 	int iter_fd, epoll_fd;
 	struct pa_bytes rest; /* of the iterator: the begin of a record */
-	uint64_t waiting_cnt, waiting_no_user_cnt;
+	uint64_t waiting_cnt, waiting_no_user_cnt, waiting_no_room_cnt, waiting_no_slot_cnt;
 	uint64_t ended_cnt, ended_ns, flushed_cnt; /* at the end */
 	struct pa_errmsg errmsg;
 };
@@ -424,7 +424,8 @@ int pa_offsampler__read_waiting(struct pa_offsampler *o, struct pa_bytes *out)
 	return err ? err : whole > 0;
 }
 
-/* Its slot, or a free one that becomes its. A thread that has one already has come back since. */
+/* A free slot that becomes its. A thread that has one already has come back since.
+ * @return NULL: it does not wait any more, or others have its slots */
 static struct pa_off_thread *slot_of_waiting(struct pa_offsampler *o, uint32_t tid)
 {
 	struct pa_off_thread *a = &o->threads[tid & (o->thread_cnt - 1)];
@@ -432,6 +433,7 @@ static struct pa_off_thread *slot_of_waiting(struct pa_offsampler *o, uint32_t t
 
 	if (a->tid == tid || b->tid == tid)
 		return NULL;
+	o->waiting_no_slot_cnt += a->out_ns && b->out_ns;
 	return !a->out_ns ? a : !b->out_ns ? b : NULL;
 }
 
@@ -452,8 +454,12 @@ void pa_offsampler__keep_waiting(struct pa_offsampler *o, uint32_t tid,
 	rec->time = PA_OFF_BEFORE;
 	rec->res = 0;
 	rec->period = PA_OFF_SURE;
-	if (!slot || bpf_map_update_elem(fd, &tid, rec, BPF_NOEXIST))
+	if (!slot)
 		return;
+	if (bpf_map_update_elem(fd, &tid, rec, BPF_NOEXIST)) {
+		o->waiting_no_room_cnt += errno == E2BIG;
+		return;
+	}
 	o->waiting_cnt++;
 	o->waiting_no_user_cnt += !has_user_part(rec);
 	slot->tid = tid;
@@ -591,6 +597,8 @@ void pa_offsampler__stats(const struct pa_offsampler *o, struct pa_offsampler_st
 		.ended = o->ended_cnt,
 		.ended_ns = o->ended_ns,
 		.flushed = o->flushed_cnt,
+		.no_room = o->waiting_no_room_cnt,
+		.no_slot = o->waiting_no_slot_cnt,
 	};
 	if (!o->stats || !o->cpus)
 		return;
