@@ -160,10 +160,8 @@ static int hold(struct pa_switchlog *l, struct pa_bytes *records, struct pa_byte
 
 		if (l->samples[i].is_used)
 			continue;
-		if (rec->res == HELD) { /* the ring had no room for its switch */
-			l->lost_cnt++;
+		if (rec->res == HELD) /* the ring had no room for its switch, and counted it */
 			continue;
-		}
 		rec->res = HELD;
 		err = pa_bytes__append(next, rec, rec->size);
 	}

@@ -203,6 +203,11 @@ TEST(switches)
 	CHECK_EQ(pa_switchlog__join(&l, &b, &next), 0);
 	CHECK_EQ(b.len, 0);
 	CHECK_EQ(l.sample_cnt, 2);
+	CHECK_EQ(l.lost_cnt, 0); /* the ring counted it */
+	/* a switch whose sample never came */
+	b.len = 0;
+	add_switch(&b, 35, true, false);
+	CHECK_EQ(pa_switchlog__join(&l, &b, &next), 0);
 	CHECK_EQ(l.lost_cnt, 1);
 	/* as a tracepoint: with raw data, and one of no interest too */
 	l.tracepoint = true;
