@@ -304,10 +304,11 @@ static unsigned parse_reasons(struct argp_state *state, const char *arg)
 
 static double parse_probability(struct argp_state *state, const char *arg)
 {
-	size_t len = strspn(arg, "0123456789.");
-	double p = len && len < 20 && !arg[len] ? strtod(arg, NULL) : 0;
+	size_t len = strspn(arg, "0123456789."); /* no hex, no exponents */
+	char *end;
+	double p = strtod(arg, &end);
 
-	if (!(p > 0 && p <= 1))
+	if (!(p > 0 && p <= 1) || *end || end != arg + len)
 		argp_error(state, "--offcpu-probability %s: not a number above 0 and up to 1", arg);
 	return p;
 }
@@ -477,6 +478,9 @@ static int check_offcpu(const struct options *o)
 	if (o->agent.layout == PA_LAYOUT_COMBINED && o->offcpu_perf_data_output)
 		return conflict("--perf-data-layout combined and --offcpu-perf-data-output are "
 				"mutually exclusive");
+	if (o->agent.layout == PA_LAYOUT_TRACEPOINT && o->agent.offcpu_reasons)
+		return conflict("--offcpu-reasons and --perf-data-layout tracepoint are mutually "
+				"exclusive: it has all reasons");
 	if (o->agent.layout == PA_LAYOUT_TRACEPOINT && same(o->offcpu_perf_data_output, "-"))
 		return conflict("--perf-data-layout tracepoint can't be written to -");
 	if (o->agent.layout != PA_LAYOUT_SEPARATE &&

@@ -381,6 +381,8 @@ A = ["-a", "--offcpu"]
     ([*A, "--offcpu-probability", "0"], "--offcpu-probability 0"),
     ([*A, "--offcpu-probability", "1.1"], "--offcpu-probability 1.1"),
     ([*A, "--offcpu-probability", "nan"], "--offcpu-probability nan"),
+    ([*A, "--offcpu-probability", "0.1.9"], "--offcpu-probability 0.1.9"),
+    ([*A, "--perf-data-layout", "tracepoint", "--offcpu-reasons", "io"], "it has all reasons"),
     ([*A, "--offcpu-rate", "1", "--offcpu-probability", "1"], "mutually exclusive"),
     ([*A, "--cpu", "0"], "--cpu and --offcpu are mutually exclusive"),
     ([*A, "--perf-data-layout", "x"], "--perf-data-layout x: not separate, combined or"),
