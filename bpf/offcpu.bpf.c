@@ -189,6 +189,8 @@ static __always_inline __u64 weigh(__u64 ns, __u64 chance)
 
 	if (chance >= PA_OFF_SURE || !chance)
 		return ns;
+	if (ns >> 48) /* three days: what is left matters no more, but it may be too much */
+		return ns / chance >> 48 ? ~0ULL : ns / chance * PA_OFF_SURE;
 	period = scaled / chance;
 	rest = scaled - period * chance;
 	return period + (bpf_get_prandom_u32() * chance >> 32 < rest);

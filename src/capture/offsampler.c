@@ -23,7 +23,7 @@
 #define RING_BYTES (1 << 20)
 #define RING_BYTES_MAX (4 << 20)      /* where no rate bounds what comes */
 #define RINGS_BYTES_MAX (256UL << 20) /* of all CPUs together, unless asked for */
-#define WAITS_MIN 2048		      /* 2 KB each */
+#define WAITS_MIN 8192		      /* 2 KB each */
 #define WAITS_MAX 16384
 #define PROCS_OF_TARGETS 4096
 #define BATCH_BYTES (1 << 20)
@@ -53,7 +53,8 @@ struct pa_offsampler {
 
 /* ---- open ------------------------------------------------------------------------------- */
 
-/* Twice the threads that there are, as /proc/loadavg has them: "0.1 0.2 0.3 1/543 9876". */
+/* Twice the threads that there are, as /proc/loadavg has them: "0.1 0.2 0.3 1/543 9876". At least
+ * so many as a command may start. */
 static uint32_t wait_slots(void)
 {
 	unsigned long threads = 0;
@@ -542,6 +543,15 @@ void pa_offsampler__end(struct pa_offsampler *o, uint64_t now_ns)
 	pa_bpfobj__detach(o->links, &o->link_cnt);
 }
 
+static uint64_t weigh(uint64_t ns, uint64_t chance)
+{
+	double period = (double)ns * PA_OFF_SURE / (double)chance;
+
+	if (!chance || chance >= PA_OFF_SURE)
+		return ns;
+	return period < 0x1p63 ? (uint64_t)round(period) : UINT64_MAX;
+}
+
 static int flush_one(struct pa_offsampler *o, const struct pa_off_thread *t, uint64_t ns,
 		     struct pa_bytes *out)
 {
@@ -557,9 +567,7 @@ static int flush_one(struct pa_offsampler *o, const struct pa_off_thread *t, uin
 	chance = PA_OFF_CHANCE(rec->period);
 	rec->time = o->skel->bss->end_ns;
 	rec->res |= chance & (PA_OFF_SURE - 1);
-	rec->period = chance && chance < PA_OFF_SURE
-			      ? (uint64_t)round((double)ns * PA_OFF_SURE / (double)chance)
-			      : ns;
+	rec->period = weigh(ns, chance);
 	out->len += rec->size;
 	o->flushed_cnt++;
 	return 0;
