@@ -151,6 +151,28 @@ struct pa_offsampler_opts pa_agent_offcpu_opts(const struct pa_agent *a,
 	return out;
 }
 
+static void warn_of_losses(struct pa_agent *a, const struct pa_capture_stats *st)
+{
+	const bool is_log = a->opts.layout != PA_LAYOUT_SEPARATE;
+	const char *fewer = is_log			     ? "fewer processes"
+			    : a->opts.offcpu_probability > 0 ? "a lower --offcpu-probability"
+							     : "a lower --offcpu-rate";
+
+	if (st->offcpu.walks.lost)
+		pa_agent_log(a, PA_LOG_WARN,
+			     "%llu of %llu off-CPU samples were lost: use a larger --ring-size or "
+			     "%s",
+			     (unsigned long long)st->offcpu.walks.lost,
+			     (unsigned long long)a->off.fired_cnt, fewer);
+	if (a->result.offcpu.left_out_cnt)
+		pa_agent_log(
+			a, PA_LOG_WARN,
+			"%llu waits are left out, of the estimate too: too many threads waited "
+			"at once: use %s",
+			(unsigned long long)a->result.offcpu.left_out_cnt,
+			st->offcpu.no_slot ? "fewer processes" : fewer);
+}
+
 void pa_agent_take_offcpu(struct pa_agent *a, const struct pa_capture_stats *st)
 {
 	struct pa_session_stats session;
@@ -174,17 +196,7 @@ void pa_agent_take_offcpu(struct pa_agent *a, const struct pa_capture_stats *st)
 		.no_user_cnt = st->offcpu.waiting_no_user,
 		.stack_cnt = session.stack_cnt,
 	};
-	if (st->offcpu.walks.lost)
-		pa_agent_log(
-			a, PA_LOG_WARN,
-			"%llu of %llu off-CPU samples were lost: use a larger --ring-size or a "
-			"lower --offcpu-rate",
-			(unsigned long long)st->offcpu.walks.lost,
-			(unsigned long long)a->off.fired_cnt);
-	if (a->result.offcpu.left_out_cnt)
-		pa_agent_log(a, PA_LOG_WARN,
-			     "%llu waits are left out: too many threads waited at once",
-			     (unsigned long long)a->result.offcpu.left_out_cnt);
+	warn_of_losses(a, st);
 	if (!st->waits.sample_cnt)
 		pa_agent_log(a, PA_LOG_WARN, "no thread of the target waited meanwhile");
 }
