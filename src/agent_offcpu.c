@@ -156,6 +156,7 @@ static void warn_of_losses(struct pa_agent *a, const struct pa_capture_stats *st
 	const bool is_log = a->opts.layout != PA_LAYOUT_SEPARATE;
 	const char *fewer = is_log			     ? "fewer processes"
 			    : a->opts.offcpu_probability > 0 ? "a lower --offcpu-probability"
+			    : !a->opts.offcpu_rate_hz	     ? "--offcpu-rate"
 							     : "a lower --offcpu-rate";
 
 	if (st->offcpu.walks.lost)
