@@ -36,17 +36,49 @@ static int check_writable(struct pa_agent *a, const char *path)
 	return 0;
 }
 
+/* However it is spelled, there already or not. Devices and pipes take more than one. */
+static bool is_same_file(const char *a, const char *b)
+{
+	char a_path[PATH_MAX], b_path[PATH_MAX];
+	struct stat a_st, b_st;
+
+	if (!stat(a, &a_st))
+		return S_ISREG(a_st.st_mode) && !stat(b, &b_st) && a_st.st_dev == b_st.st_dev &&
+		       a_st.st_ino == b_st.st_ino;
+	snprintf(a_path, sizeof(a_path), "%s", a);
+	snprintf(b_path, sizeof(b_path), "%s", b);
+	if (strcmp(basename(a_path), basename(b_path)))
+		return false;
+	snprintf(a_path, sizeof(a_path), "%s", a);
+	snprintf(b_path, sizeof(b_path), "%s", b);
+	return !stat(dirname(a_path), &a_st) && !stat(dirname(b_path), &b_st) &&
+	       a_st.st_dev == b_st.st_dev && a_st.st_ino == b_st.st_ino;
+}
+
+static int check_distinct(struct pa_agent *a, const char *const *paths, size_t cnt)
+{
+	for (size_t i = 0; i < cnt; i++)
+		for (size_t k = 0; k < i && paths[i] && strcmp(paths[i], "-"); k++)
+			if (paths[k] && is_same_file(paths[i], paths[k]))
+				return pa_agent_fail(a, -EINVAL,
+						     "%s: failed to write: another output has the "
+						     "same file: choose another name",
+						     paths[i]);
+	return 0;
+}
+
 int pa_agent_check_outputs(struct pa_agent *a)
 {
 	const char *const paths[] = {
 		a->opts.profile_output,		 a->opts.perf_data_output, a->opts.offcpu_output,
 		a->opts.offcpu_perf_data_output, a->opts.pmu_output,
 	};
+	const size_t cnt = sizeof(paths) / sizeof(paths[0]);
 	int err = 0;
 
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && !err; i++)
+	for (size_t i = 0; i < cnt && !err; i++)
 		err = check_writable(a, paths[i]);
-	return err;
+	return err ? err : check_distinct(a, paths, cnt);
 }
 
 int pa_agent_open_perf_data(struct pa_agent *a, struct pa_output *o)

@@ -405,6 +405,15 @@ def test_outputs_that_can_not_be_written(agent, workload, tmp_path, option, path
     assert result.status == 1 and path in result.err.splitlines()[-1], str(result)
 
 
+def test_one_file_by_two_names(agent, tmp_path):
+    for exists in (False, True):
+        result = run.run([agent, "--offcpu", "--offcpu-output", "x", "--offcpu-perf-data-output",
+                          "./x", "--", "true"], cwd=tmp_path)
+        assert result.status == 1 and "another output has the same file" in result.err
+        assert os.listdir(tmp_path) == (["x"] if exists else [])
+        (tmp_path / "x").write_text("")
+
+
 def test_a_closed_pipe(agent, workload, tmp_path):
     script = (f"'{agent}' --offcpu --offcpu-perf-data-output - -- '{workload('waiter')}'; "
               "echo $? >status")
