@@ -460,7 +460,8 @@ static __always_inline void hide_prev(struct pa_switch_record *w)
 	w->raw.common_pid = w->raw.prev_pid = 0;
 	w->raw.prev_prio = 120;
 	w->raw.prev_state = 0;
-	__builtin_memcpy(w->raw.prev_comm, "swapper\0\0\0\0\0\0\0\0", sizeof(w->raw.prev_comm));
+	__builtin_memset(w->raw.prev_comm, 0, sizeof(w->raw.prev_comm));
+	__builtin_memcpy(w->raw.prev_comm, "swapper", 8); /* all 16 would be a section */
 }
 
 /** @param tgid  0: it is in another pid namespace */
