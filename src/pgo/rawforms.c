@@ -2,7 +2,7 @@
 /*
  * rawforms.c - what was seen, as addresses: for tools that know functions and lines themselves.
  * Each has addresses of its own kind: create_llvm_prof counts from the start of the first segment,
- * llvm-profgen from that of the first executable one.
+ * llvm-profgen from the page that the first executable one begins in.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -11,6 +11,8 @@
 
 /* Which branches from elsewhere are listed. */
 #define NO_OUTSIDE 0
+
+#define PROFGEN_PAGE_BYTES 4096u /* on every machine */
 
 /* Where both ends are, behind base. @param outside  stands for elsewhere
  * @return false: not in what is loaded */
@@ -76,7 +78,7 @@ int pa_pgo__write_autofdo(const struct pa_pgo_binary *b, const struct pa_pgo_fil
 int pa_pgo__write_unsymbolized(const struct pa_pgo_binary *b, const struct pa_pgo_file *f,
 			       FILE *out)
 {
-	uint64_t base = pa_pgo_file__text(f);
+	uint64_t base = pa_pgo_file__text(f) & ~(uint64_t)(PROFGEN_PAGE_BYTES - 1);
 
 	put_list(&b->ranges, f, base, NO_OUTSIDE, "-", out);
 	put_list(&b->branches, f, base, 1 - base, "->", out);

@@ -221,9 +221,14 @@ def test_addresses_as_create_llvm_prof(compiled, convert, tmp_path):
     assert again.known() == theirs.known()
 
 
-def test_as_llvm_profgen(stepped, convert, tmp_path):
-    """Lines and heads as it derives them from the perf.data itself, and from our form of it."""
-    steps = stepped("-gdwarf-4")
+@pytest.mark.parametrize("flags", [("-gdwarf-4",), ("-gdwarf-4", "-no-pie", "-fuse-ld=lld-14",
+                                                    "-Wl,--build-id=sha1")], ids=" ".join)
+def test_as_llvm_profgen(stepped, convert, tmp_path, flags):
+    """Lines and heads as it derives them from the perf.data itself, and from our form of it; also
+    where code begins within a page."""
+    if "-fuse-ld=lld-14" in flags:
+        needs.command("ld.lld-14", "lld-14")
+    steps = stepped(*flags)
     data = branches.branch_data(tmp_path / "perf.data", steps)
     mine = Profile(convert(data, "-b", steps.program.path, "-f", "text")[0])
     form, said = convert(data, "-b", steps.program.path, "-f", "unsymbolized", name="unsym")
