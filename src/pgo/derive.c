@@ -180,18 +180,26 @@ static bool is_mangled(const char *name)
 	return !strncmp(name, "_Z", 2) || !strncmp(name, "_R", 2);
 }
 
-static bool is_cold_part(const char *symbol)
+/* Of code that was moved out of its function, which does not begin there. */
+static bool is_part(const char *symbol)
 {
-	const char *dot = symbol ? strstr(symbol, ".cold") : NULL;
+	static const char *const suffixes[] = {".cold", ".eh", ".__part"};
+	bool found = false;
 
-	return dot && (!dot[5] || dot[5] == '.');
+	for (size_t i = 0; symbol && !found && i < sizeof(suffixes) / sizeof(*suffixes); i++) {
+		const char *at = strstr(symbol, suffixes[i]);
+		char after = at ? at[strlen(suffixes[i])] : 'x';
+
+		found = !after || after == '.';
+	}
+	return found;
 }
 
 /* What a compiler adds to the name of what it has made of a function. */
 static size_t name_bytes(const char *symbol)
 {
-	static const char *const suffixes[] = {".cold",	 ".llvm.",	".lto_priv.",
-					       ".part.", ".constprop.", ".isra."};
+	static const char *const suffixes[] = {".cold",	      ".llvm.", ".lto_priv.", ".part.",
+					       ".constprop.", ".isra.", ".__part."};
 	size_t bytes = strlen(symbol);
 
 	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
@@ -222,7 +230,7 @@ struct derivation {
 };
 
 /* The function that holds code: as the debug information says, unless that has only the name in
- * the source and the symbol says more. */
+ * the source of what has a longer one. Other symbols may be aliases, which compilers don't know. */
 static int name_outer(struct derivation *d, uint64_t vaddr, const char *name, uint32_t *out)
 {
 	uint64_t start;
@@ -230,7 +238,7 @@ static int name_outer(struct derivation *d, uint64_t vaddr, const char *name, ui
 
 	*out = PA_NONE;
 	d->p->names.seed = d->p->seed;
-	if (!is_mangled(name) && symbol && is_usable(symbol))
+	if (symbol && is_usable(symbol) && (!*name || (is_mangled(symbol) && !is_mangled(name))))
 		*out = pa_strings__intern(&d->p->names, symbol, name_bytes(symbol));
 	else if (is_usable(name))
 		*out = pa_pgo_profile__name(d->p, name);
@@ -367,7 +375,7 @@ static bool is_entry(const struct derivation *d, uint64_t vaddr)
 {
 	uint64_t start;
 
-	return !is_cold_part(pa_pgo_file__symbol(d->f, vaddr, &start));
+	return !is_part(pa_pgo_file__symbol(d->f, vaddr, &start));
 }
 
 /* How often a function of samples was entered. @param s  its first segment */

@@ -162,6 +162,33 @@ def test_lines_are_what_was_executed(stepped, convert, tmp_path, dwarf, compiler
     assert not any(never.values())
 
 
+def test_parts_of_functions(stepped, convert, tmp_path):
+    """A function is called by its name, and entered, where it begins only."""
+    steps = stepped("-gdwarf-4", "-no-pie", "-fbasic-block-sections=all")
+    data = branches.branch_data(tmp_path / "perf.data", steps)
+    found = Profile(convert(data, "-b", steps.program.path, "-f", "text")[0]).functions
+    assert b".__part." in steps.program.path.read_bytes()
+    assert not any("__part" in name for name in found)
+    assert found[WORK][1] == 1 and found["main"][1] == 1
+
+
+def test_aliases(convert, tmp_path):
+    """What compilers call a C function, whatever other names its code has."""
+    source = tmp_path / "alias.c"
+    source.write_text("int work(int x)\n{\n\treturn x * 3 ^ x;\n}\n"
+                      "int Other(int) __attribute__((alias(\"work\")));\n"
+                      "int main(int argc, char **argv)\n{\n\treturn Other(argc);\n}\n",
+                      encoding="ascii")
+    path = tmp_path / "alias"
+    subprocess.run([needs.command(CLANG), "-O1", "-g", "-Wl,--build-id", source, "-o", path],
+                   check=True, timeout=60)
+    program = branches.Program(path)
+    start, _ = program.functions()["Other"]
+    assert program.functions()["work"][0] == start
+    data = branches.plain_data(tmp_path / "perf.data", program, {start: 20})
+    assert Profile(convert(data, "-f", "text")[0]).functions == {"work": (20, 20)}
+
+
 def test_dwarf_versions_agree(compiled, convert, tmp_path):
     """The same code has the same profile, whatever its debug information's form."""
     texts = []
