@@ -132,8 +132,10 @@ struct job {
 	const struct options *opts;
 	struct tool_inputs in;
 	struct pa_pgo pgo;
+	struct pa_strings names; /* of outputs */
 	bool by_branches;
-	bool is_partial; /* something was left out */
+	bool wants_branches; /* an event that counts was to record them */
+	bool is_partial;     /* something was left out */
 };
 
 /* "cycles:u, cpu-clock" */
@@ -173,6 +175,9 @@ static int add_input(struct job *job, size_t i)
 	list_events(events, counts, cnt, true, chosen, sizeof(chosen));
 	if (*chosen && cnt > 1)
 		tool_message(name, "counted: %s", chosen);
+	for (size_t j = 0; j < cnt; j++)
+		job->wants_branches |= counts[j] && pd_events__get(events, j)->attr.sample_type &
+							    PERF_SAMPLE_BRANCH_STACK;
 	err = pa_pgo__add(&job->pgo, s, counts, cnt);
 	free(counts);
 	if (err)
@@ -201,10 +206,18 @@ static int judge_captures(struct job *job)
 		(unsigned long long)p->sample_cnt,
 		job->by_branches  ? "counted by the branches that were recorded"
 		: p->has_branches ? "counted by address (--plain)"
-				  : "counted by address: no branches were recorded",
+		: job->wants_branches
+			? "counted by address: none or not all of the branches were recorded"
+			: "counted by address: no branches were recorded",
 		percent(p->kernel_cnt, p->sample_cnt), percent(p->unmapped_cnt, p->sample_cnt));
 	if (job->by_branches && p->lacks_branches)
 		tool_message(name, "some captures have no branches: they don't count");
+	if (job->by_branches && p->broken_cnt)
+		tool_message(
+			name,
+			"%.1f%% of the ranges between branches are damaged (they run backwards, "
+			"are too long, or lead to another binary): left out",
+			percent(p->broken_cnt, p->branch_cnt));
 	if (p->nameless_cnt) {
 		tool_message(name,
 			     "%llu samples are of binaries without a build-id, which can't be "
@@ -282,7 +295,7 @@ static void refuse(const char *path, const struct pa_pgo_binary *b, const uint8_
 	tool_message(path,
 		     "refused: its build-id is %s, the one that was recorded has %s; a profile of "
 		     "one does not fit the other",
-		     *here ? here : "missing", *recorded ? recorded : "none");
+		     *here ? here : "missing", recorded);
 }
 
 /* The binary that is meant. *fd: of the file that was named, or -1. @return NULL: it was said why
@@ -292,6 +305,7 @@ static struct pa_pgo_binary *find_binary(struct job *job, const char *what, int 
 	struct pa_pgo *p = &job->pgo;
 	struct pa_pgo_binary *by_path = NULL;
 	uint8_t id[PD_BUILD_ID_MAX];
+	size_t path_cnt = 0;
 	int bytes = 0;
 
 	*fd = pa_open_regular(what);
@@ -304,18 +318,22 @@ static struct pa_pgo_binary *find_binary(struct job *job, const char *what, int 
 			    : bytes > 0 && b->build_id_bytes == bytes &&
 				      !memcmp(b->build_id, id, (size_t)bytes))
 			return b;
-		if (!by_path && has_path(b, what))
+		if (has_path(b, what) && !path_cnt++)
 			by_path = b;
 	}
 	if (!by_path) {
 		tool_message(what, "no sample is in a binary of this path or build-id");
 		return NULL;
 	}
-	if (*fd >= 0 && (bytes > 0 || by_path->build_id_bytes)) {
+	if (*fd >= 0 && by_path->build_id_bytes) {
 		refuse(what, by_path, id, bytes > 0 ? (size_t)bytes : 0);
-		if (by_path->build_id_bytes)
-			return NULL;
+		return NULL;
 	}
+	if (path_cnt > 1)
+		tool_message(what,
+			     "%zu binaries of this path were recorded: the one with most "
+			     "samples is meant (--binary BUILD-ID chooses another)",
+			     path_cnt);
 	return by_path;
 }
 
@@ -443,11 +461,12 @@ static int derive(struct target *t)
 		return 0;
 	tool_message(t->binary->path,
 		     "%s: compile with -g, or with -gmlt -fdebug-info-for-profiling",
-		     !pa_pgo_file__has_dwarf(t->file) ? "it has no debug information"
-		     : t->profile.without_start	      ? "its debug information does not say where "
-							"functions begin"
-						      : "no sample is in code with debug "
-							"information");
+		     !pa_pgo_file__has_dwarf(t->file)
+			     ? "it has no debug information, nor was a debug file found"
+		     : t->profile.without_start
+			     ? "its debug information does not say where functions begin"
+			     : "no sample is in code with debug information (.dwo files, or a .dwp "
+			       "beside it, must be here where it is split)");
 	return -1;
 }
 
@@ -462,6 +481,12 @@ static int convert(struct job *job, const struct pa_pgo_binary *b, int fd, const
 		tool_message(b->path, "failed to read: %s", strerror(-err));
 		return -1;
 	}
+	if (!b->build_id_bytes)
+		tool_message(b->path, "it was recorded without a build-id: whether this file is "
+				      "the same is not known");
+	if (job->opts->format == TEXT && pa_pgo_file__is_flow_sensitive(t.file))
+		tool_message(b->path, "its discriminators are flow-sensitive, which a text can't "
+				      "say: tell clang by -mllvm -profile-isfs");
 	if (is_llvm(job->opts->format))
 		err = derive(&t);
 	if (!err) {
@@ -500,29 +525,42 @@ static int convert_one(struct job *job)
 	return convert(job, b, fd, job->opts->files.output);
 }
 
-/* A name in the folder, of what was recorded: without folders and control characters. */
-static char *output_name(const struct job *job, size_t i)
+/* A name in the folder, of what was recorded: without folders and control characters; with the
+ * build-id or a number where another binary has it. @return NULL without memory */
+static char *output_name(struct job *job, size_t i)
 {
 	const struct pa_pgo_binary *b = &job->pgo.binaries[i];
-	char id[2 * PD_BUILD_ID_MAX + 2] = "", *base, *name;
-	bool is_taken = false;
+	char more[2 * PD_BUILD_ID_MAX + 2] = "", *base = strdup(base_of(b->path)), *name = NULL;
+	bool is_new = false;
 
-	for (size_t j = 0; j < i && !is_taken; j++)
-		is_taken = !strcmp(base_of(job->pgo.binaries[j].path), base_of(b->path));
-	if (is_taken && b->build_id_bytes) {
-		id[0] = '-';
-		print_id(b->build_id, b->build_id_bytes, id + 1);
-	} else if (is_taken) {
-		snprintf(id, sizeof(id), "-%zu", i);
-	}
-	base = strdup(base_of(b->path));
 	for (char *c = base; c && *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = '_';
-	if (!base || asprintf(&name, "%s/%s%s.%s", job->opts->all, *base ? base : "_", id,
-			      formats[job->opts->format].suffix) < 0)
-		name = NULL;
+	for (size_t n = 0; base && !is_new; n++) {
+		uint32_t cnt = (uint32_t)job->names.cnt, id;
+
+		if (n == 1 && b->build_id_bytes) {
+			more[0] = '-';
+			print_id(b->build_id, b->build_id_bytes, more + 1);
+		} else if (n) {
+			snprintf(more, sizeof(more), "-%zu", n * job->pgo.cnt + i);
+		}
+		free(name);
+		if (asprintf(&name, "%s/%s%s.%s", job->opts->all, *base ? base : "_", more,
+			     formats[job->opts->format].suffix) < 0) {
+			name = NULL;
+			break;
+		}
+		id = pa_strings__intern(&job->names, name, strlen(name));
+		is_new = id == cnt;
+		if (id == PA_NONE)
+			break;
+	}
 	free(base);
+	if (!is_new) {
+		free(name);
+		name = NULL;
+	}
 	return name;
 }
 
@@ -535,6 +573,7 @@ static int convert_all(struct job *job)
 		tool_message(job->opts->all, "failed to create: %s", strerror(errno));
 		return -1;
 	}
+	job->names.seed = job->pgo.seed;
 	for (size_t i = 0; i < job->pgo.cnt && job->pgo.binaries[i].sample_cnt; i++) {
 		const struct pa_pgo_binary *b = &job->pgo.binaries[i];
 		char *name = output_name(job, i);
@@ -556,6 +595,7 @@ static int convert_all(struct job *job)
 static void free_job(struct job *job)
 {
 	pa_pgo__free(&job->pgo);
+	pa_strings__free(&job->names);
 	tool_inputs_close(&job->in);
 }
 

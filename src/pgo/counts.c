@@ -176,6 +176,8 @@ static int add_branch(struct pa_pgo *p, const struct pa_trace *t, uint32_t prev,
 	if (b && prev == from && t->prev.image == t->from.image &&
 	    t->from.offset >= t->prev.offset && t->from.offset - t->prev.offset <= RANGE_MAX_BYTES)
 		err = add_count(&b->ranges, t->prev.offset, t->from.offset, t);
+	else if (t->prev.image != PA_NONE)
+		p->broken_cnt += t->cnt;
 	if (b && !err)
 		err = add_count(&b->branches, t->from.offset,
 				from == to ? t->to.offset : PA_PGO_OUTSIDE, t);

@@ -56,6 +56,7 @@ struct pa_pgo {
 	size_t cnt, cap;
 	uint64_t sample_cnt, kernel_cnt, unmapped_cnt; /* of the events that count */
 	uint64_t branch_cnt;			       /* entries of branch stacks */
+	uint64_t broken_cnt;   /* of these: what led there was no range of code; left out */
 	uint64_t nameless_cnt; /* samples that were left out: whose is not known elsewhere */
 	bool needs_build_ids;  /* set it before: captures of several machines */
 	bool has_branches;     /* some capture has */
@@ -80,7 +81,9 @@ void pa_pgo__free(struct pa_pgo *p);
 
 struct pa_pgo_file;
 
-/** @param fd  of the binary; owned by the new object, also on failure
+/** @param fd    of the binary; owned by the new object, also on failure
+ *  @param path  where it was recorded; its debug file, .dwp and .dwo files are looked for beside
+ *               the file of fd first
  *  @return 0, -ENOEXEC not an ELF file, -ENOMEM, -errno */
 int pa_pgo_file__open(int fd, const char *path, const struct pa_search *search,
 		      struct pa_pgo_file **out);
