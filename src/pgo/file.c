@@ -5,6 +5,8 @@
  */
 #include <elf.h>
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,23 +15,41 @@
 
 static const char fs_symbol[] = "__llvm_fs_discriminator__";
 
-/* Compilers mark a binary with flow-sensitive discriminators by a variable of that name. */
-static int look_for_mark(struct pa_pgo_file *f)
+/* Compilers mark a binary with flow-sensitive discriminators by a variable of that name.
+ * @return 1 e has symbols, 0 it has none, -ENOMEM */
+static int look_for_mark(struct pa_pgo_file *f, const struct pa_elf *e)
 {
-	const struct pa_elf_section *s = pa_elf__section(&f->elf, ".strtab", SHT_STRTAB);
+	const struct pa_elf_section *s = pa_elf__section(e, ".strtab", SHT_STRTAB);
 	void *names;
 	int err;
 
 	if (!s)
 		return 0;
-	err = pa_elf__load(&f->elf, s, PA_STRTAB_MAX_BYTES, &names);
+	err = pa_elf__load(e, s, PA_STRTAB_MAX_BYTES, &names);
 	if (err)
 		return err == -ENOMEM ? err : 0;
 	f->is_flow_sensitive = memmem(names, s->bytes, fs_symbol, sizeof(fs_symbol));
 	free(names);
-	return 0;
+	return 1;
 }
 
+/* In the debug file of a stripped binary. @return 0, -ENOMEM */
+static int look_for_mark_elsewhere(struct pa_pgo_file *f, const char *path)
+{
+	int fd = pa_debugfile__open(&f->elf, path, &f->search), err;
+	struct pa_elf e;
+
+	if (fd < 0)
+		return fd == -ENOMEM ? fd : 0;
+	err = pa_elf__open_fd(&e, fd);
+	if (!err)
+		err = look_for_mark(f, &e);
+	pa_elf__close(&e);
+	close(fd);
+	return err == -ENOMEM ? err : 0;
+}
+
+/* @return 0 (also without debug information), -ENOMEM, -errno of dup */
 static int open_dwarf(struct pa_pgo_file *f, const char *path)
 {
 	struct pa_symbolizer_opts opts = {
@@ -41,6 +61,32 @@ static int open_dwarf(struct pa_pgo_file *f, const char *path)
 	f->opts = opts;
 	err = pa_dwarf__new(fd, path, &f->opts, &f->dwarf);
 	return err == -ENOMEM ? err : 0;
+}
+
+/* Open what is beside the binary: where it is here, else where it was. */
+static int open_beside(struct pa_pgo_file *f, const char *recorded)
+{
+	char fd_path[64], here[PATH_MAX];
+	const char *path = recorded;
+	ssize_t n;
+	int err = 0;
+
+	snprintf(fd_path, sizeof(fd_path), "/proc/self/fd/%d", f->fd);
+	n = readlink(fd_path, here, sizeof(here) - 1);
+	if (n > 0 && here[0] == '/' && (!f->search.symfs || !*f->search.symfs)) {
+		here[n] = '\0';
+		path = here;
+		err = open_dwarf(f, path);
+	}
+	if (!err && !f->dwarf) {
+		path = recorded;
+		err = open_dwarf(f, path);
+	}
+	if (!err)
+		err = pa_elfsyms__load(&f->elf, path, &f->search, &f->syms);
+	if (!err)
+		err = look_for_mark(f, &f->elf);
+	return err ? (err < 0 ? err : 0) : look_for_mark_elsewhere(f, path);
 }
 
 int pa_pgo_file__open(int fd, const char *path, const struct pa_search *search,
@@ -61,11 +107,7 @@ int pa_pgo_file__open(int fd, const char *path, const struct pa_search *search,
 	if (!err)
 		err = pa_elf__loads(&f->elf, &f->loads, &f->load_cnt);
 	if (!err)
-		err = pa_elfsyms__load(&f->elf, path, search, &f->syms);
-	if (!err)
-		err = look_for_mark(f);
-	if (!err)
-		err = open_dwarf(f, path);
+		err = open_beside(f, path);
 	if (err) {
 		pa_pgo_file__free(f);
 		return err;

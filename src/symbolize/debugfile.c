@@ -185,6 +185,30 @@ int pa_debugfile__open(const struct pa_elf *e, const char *path, const struct pa
 	return fd;
 }
 
+/* The file that a link names: an absolute path, or one from where the linking file is. */
+static int open_alt_path(const struct pa_elf *e, const struct pa_search *search, const char *link)
+{
+	char fd_path[64], path[2 * PATH_BYTES];
+	const char *slash;
+	ssize_t n;
+
+	if (link[0] == '/')
+		return pa_open_searched(search, link);
+	if (!*link || e->mem)
+		return -ENOENT;
+	snprintf(fd_path, sizeof(fd_path), "/proc/self/fd/%d", e->fd);
+	n = readlink(fd_path, path, PATH_BYTES);
+	if (n <= 0 || n >= PATH_BYTES)
+		return -ENOENT;
+	path[n] = '\0';
+	slash = strrchr(path, '/');
+	if (!slash || path[0] != '/')
+		return -ENOENT;
+	n = slash + 1 - path;
+	snprintf(path + n, sizeof(path) - (size_t)n, "%s", link);
+	return pa_open_regular(path);
+}
+
 int pa_debugfile__open_alt(const struct pa_elf *e, const struct pa_search *search, bool *has_alt)
 {
 	const struct pa_elf_section *s = pa_elf__section(e, ".gnu_debugaltlink", 0);
@@ -206,8 +230,8 @@ int pa_debugfile__open_alt(const struct pa_elf *e, const struct pa_search *searc
 
 		memcpy(want.build_id, id, want.build_id_bytes);
 		fd = open_by_build_id(id, want.build_id_bytes, search);
-		if (fd < 0 && link[0] == '/' && want.build_id_bytes) {
-			fd = pa_open_searched(search, link);
+		if (fd < 0 && want.build_id_bytes) {
+			fd = open_alt_path(e, search, link);
 			if (fd >= 0 && !pa_build_id_matches(fd, &want)) {
 				close(fd);
 				fd = -ENOENT;

@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import types
 
 import pytest
 
@@ -204,6 +205,64 @@ def test_dwarf_versions_agree(compiled, convert, tmp_path):
     assert len(texts[0][1]) >= 9
     assert len({text for text, _ in texts[:-1]}) == 1
     assert texts[-1][1] == texts[0][1]  # which code has no line differs there
+
+
+def beside(path, how):
+    """Take the debug information out of a binary, to where it is found by the binary's name."""
+    if how == "dwp":
+        subprocess.run([needs.command("llvm-dwp-14", "llvm-14"), "-e", path, "-o", f"{path}.dwp"],
+                       check=True, timeout=60, cwd=path.parent)
+        for dwo in path.parent.glob("*.dwo"):
+            dwo.unlink()
+    elif how == "dwz":
+        shutil.copy(path, path.parent / "twin")
+        subprocess.run([needs.command("dwz"), "-m", "shared", path.name, "twin"], check=True,
+                       timeout=60, cwd=path.parent)
+        assert b"shared\0" in path.read_bytes()
+    else:
+        objcopy = needs.command("objcopy", "binutils")
+        subprocess.run([objcopy, "--only-keep-debug", path, "kept"], check=True, cwd=path.parent)
+        subprocess.run([objcopy, "--strip-all", "--add-gnu-debuglink=kept", path], check=True,
+                       cwd=path.parent)
+
+
+@pytest.mark.parametrize("how,flags", [
+    ("dwp", "-gdwarf-4 -gsplit-dwarf"), ("dwp", "-gdwarf-5 -gsplit-dwarf"), ("dwz", "-gdwarf-4"),
+    ("link", "-gdwarf-5"), ("link", "-gdwarf-5 -mllvm -enable-fs-discriminator=true")])
+def test_debug_information_beside_the_binary(convert, tmp_path, how, flags):
+    """Nothing is lost; also where the binary is kept elsewhere than it was recorded."""
+    source = shutil.copy(SOURCE, tmp_path)
+    path = tmp_path / "whole"
+    for args in (["-c", source, "-o", "o"], ["-Wl,--build-id=sha1", "o", "-o", path]):
+        subprocess.run([needs.command(CLANG), *PROFILING[:2], "-fdebug-info-for-profiling",
+                        *flags.split(), *args], check=True, timeout=60, cwd=tmp_path,
+                       stderr=subprocess.DEVNULL)
+    program = branches.Program(path)
+    counts = counts_of(program)
+    kept = tmp_path / "kept-here"
+    kept.mkdir()
+    program.path = pathlib.Path("/srv/recorded/server")
+    data = branches.plain_data(tmp_path / "perf.data", program, counts)
+    whole, said = convert(data, "-b", path, "-f", "text", name="whole.txt")
+    said.ok()
+    for moved in tmp_path.glob("*.dwo"):
+        shutil.copy(moved, kept)
+        if how != "dwp":
+            moved.unlink()
+    path = pathlib.Path(shutil.copy(path, kept / "server"))
+    if how == "dwp":
+        beside(tmp_path / "whole", how)
+        (tmp_path / "whole.dwp").rename(kept / "server.dwp")
+        for dwo in kept.glob("*.dwo"):
+            dwo.unlink()
+    else:
+        beside(path, how)
+    again, said = convert(data, "-b", path, "-f", "text", name="again.txt")
+    said.ok()
+    assert again.read_text() == whole.read_text()
+    if "fs-disc" in flags:
+        assert "-profile-isfs" in said.err
+        assert re.search(r" [\d.]+\.\d{3,}: ", whole.read_text())  # more than the base part
 
 
 # ---- as others count -----------------------------------------------------------------------
@@ -427,6 +486,44 @@ def test_all_binaries(compiled, tool, tmp_path):
     found = run.Process([tool("pa2autofdo"), data, "--all", tmp_path / "out"]).wait(60)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["shapes.prof"]
     assert found.status == 3 and "elsewhere.so: not found" in found.err
+
+
+def test_all_binaries_of_one_name(compiled, tool, tmp_path):
+    """None is written over another."""
+    captures = []
+    for folder, flags in (("a", ["-gdwarf-4"]), ("b", ["-gdwarf-5", "-no-pie"])):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "same"
+        shutil.copy(compiled(*flags).path, path)
+        program = branches.Program(path)
+        captures.append(branches.plain_data(tmp_path / f"{folder}.data", program,
+                                            counts_of(program)))
+    found = run.Process([tool("pa2autofdo"), "--merge", *captures, "--all",
+                         tmp_path / "out"]).wait(60).ok()
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert names[1] == "same.prof" and re.fullmatch(r"same-[0-9a-f]{40}\.prof", names[0]), found
+
+
+def test_no_build_id(compiled, convert, tmp_path):
+    """Nothing is refused that nothing is known of, and that is said."""
+    program = branches.Program(compiled("-gdwarf-4").path)
+    program.build_id = b""
+    data = branches.plain_data(tmp_path / "perf.data", program, counts_of(program))
+    _, said = convert(data, "-b", program.path)
+    assert "recorded without a build-id" in said.ok().err and "refused" not in said.err
+
+
+def test_damaged_ranges(compiled, convert, tmp_path):
+    """Code does not run backwards: what says so is left out, and counted."""
+    program = compiled("-gdwarf-4", "-no-pie")
+    start, _ = program.functions()[WORK]
+    pairs = [(start + a, start + b) for a, b in ((4, 8), (2, 12), (20, 30), (31, 40))]
+    pairs.append((start + 40 + (1 << 21), start + 50))
+    data = branches.branch_data(tmp_path / "perf.data", types.SimpleNamespace(
+        program=program, branches=lambda: pairs))
+    out, said = convert(data, "-f", "autofdo")
+    assert "40.0% of the ranges between branches are damaged" in said.ok().err
+    assert [(a - b, cnt) for b, a, cnt in lists(out)[0]] == [(8, 1), (1, 1)]
 
 
 def test_merge_adds_by_build_id(compiled, convert, tool, tmp_path):
