@@ -387,14 +387,14 @@ static int write_target(FILE *out, void *ctx)
 	}
 }
 
-static int compare_totals(const void *pa, const void *pb)
+static int compare_given(const void *pa, const void *pb)
 {
 	const struct pa_pgo_function *const *a = pa, *const *b = pb;
 
-	return (*a)->total > (*b)->total ? -1 : (*a)->total < (*b)->total;
+	return (*a)->given > (*b)->given ? -1 : (*a)->given < (*b)->given;
 }
 
-/* The functions with the highest totals. */
+/* The functions that most is in: not those of the highest totals, where code was unrolled. */
 static void print_hottest(const struct target *t, size_t function_cnt)
 {
 	const struct pa_pgo_profile *p = &t->profile;
@@ -405,12 +405,12 @@ static void print_hottest(const struct target *t, size_t function_cnt)
 		if (p->functions[i].parent == PA_NONE)
 			list[cnt++] = &p->functions[i];
 	if (list)
-		qsort(list, cnt, sizeof(*list), compare_totals);
-	for (size_t i = 0; list && i < cnt && i < HOTTEST_CNT && list[i]->total; i++) {
+		qsort(list, cnt, sizeof(*list), compare_given);
+	for (size_t i = 0; list && i < cnt && i < HOTTEST_CNT && list[i]->given; i++) {
 		const char *name = p->names.strs[list[i]->name];
 		char *readable = pa_demangle(name);
 
-		tool_message(t->binary->path, "%5.1f%% %s", percent(list[i]->total, p->given),
+		tool_message(t->binary->path, "%5.1f%% %s", percent(list[i]->given, p->given),
 			     readable ? readable : name);
 		free(readable);
 	}

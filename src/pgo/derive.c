@@ -359,6 +359,7 @@ static int count_piece(void *ctx, const struct pa_code_piece *piece)
 			break;
 	}
 	d->p->with_function += total;
+	d->p->functions[d->outer].given += total;
 	copies = copies_of(d->p, piece->frames[0].discriminator);
 	err = find_line(d, piece, total * copies, &line);
 	if (err || line == PA_NONE) {

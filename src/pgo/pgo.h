@@ -108,6 +108,7 @@ struct pa_pgo_function {
 	uint32_t parent;
 	uint32_t line, discriminator; /* of the call in the parent */
 	uint64_t total, head;
+	uint64_t given; /* of an outer one: how much of the profile's given is in it */
 };
 
 /** A line of a function: relative to its declaration. */

@@ -297,6 +297,8 @@ def test_addresses_as_create_llvm_prof(compiled, convert, tmp_path):
     data = branches.plain_data(tmp_path / "perf.data", program, counts)
     out, said = convert(data, "-b", program.path, "-f", "text")
     assert "no branches were recorded" in said.ok().err
+    shares = re.findall(r": +([\d.]+)% (?!of )\S", said.err)
+    assert len(shares) == 3 and 99 < sum(float(share) for share in shares) < 100.2
     mine, theirs = Profile(out), reference(data, program, tmp_path, "--use_lbr=false")
     assert mine.known() == theirs.known()
     assert {n: t for n, (t, _) in mine.functions.items()} == \

@@ -13,7 +13,7 @@ static struct pa_pgo_profile p;
 static uint32_t function(const char *name, uint32_t parent, uint32_t line, uint64_t total,
 			 uint64_t head)
 {
-	struct pa_pgo_function key = {pa_pgo_profile__name(&p, name), parent, line, 0, 0, 0};
+	struct pa_pgo_function key = {pa_pgo_profile__name(&p, name), parent, line, 0, 0, 0, 0};
 	uint32_t i = pa_pgo_profile__function(&p, &key);
 
 	p.functions[i].total += total;
