@@ -5,7 +5,7 @@
 make_corpus.py [TARGET...]. Real perf.data files come from `perf record` on this machine (its name
 is replaced), ELF files from gcc, the rest is written here. Running it again gives other times and
 addresses, no other kinds of input: keep what is checked in unless a kind is to be added. The
-seeds of session are reader's, those of plt are elf's: symbolic links.
+seeds of session are reader's, those of plt are elf's, those of pgo dwarf's: symbolic links.
 """
 import lzma
 import pathlib
@@ -133,6 +133,21 @@ def hostile_maps():
     return out
 
 
+def branches():
+    """Branches in a binary, out of it, backwards, over great distances and in the kernel."""
+    attr = bytearray(mk.attr(0, 0, 99))
+    struct.pack_into("<Q", attr, 24, mk.SAMPLE_TYPE & ~mk.CALLCHAIN | 1 << 11)
+    struct.pack_into("<Q", attr, 72, 1 << 3 | 1)
+    places = (0x1000, 0x1010, 0x1020, 0x9008, 0x1001, 0x1000000, 2**63 + 5, 0, 2**64 - 1)
+    records = [mk.mmap2(100, 0x1000, 0x2000000, 0x1000, "/f", 5, mk.BUILD_ID),
+               mk.mmap2(100, 0x9000, 0x1000, 0, "/g", 6)]
+    for i in range(8):
+        taken = [(places[j * (i + 1) % 9], places[(j * 2 + i) % 9], j % 3) for j in range(12)]
+        words = [1, 0x1000 + i, 100 << 32 | 100, 10 + i, 0, 1, len(taken), *sum(taken, ())]
+        records.append(mk.record(9, 2, struct.pack(f"<{len(words)}Q", *words)))
+    return mk.perf_data(records, [bytes(attr)])
+
+
 def perfdata(tmp):
     basic = mk.basic()
     maps = hostile_maps()
@@ -142,7 +157,7 @@ def perfdata(tmp):
         "unfinished": basic[:72] + bytes(32) + basic[104:], "cut": basic[:900],
         "maps": mk.perf_data(maps, [mk.attr(1, 0, 99)]), "big-endian": big_endian(mk.basic),
         "big-endian-maps": big_endian(lambda: mk.perf_data(hostile_maps(), [mk.attr(1, 0, 99)])),
-        "pipe-made": piped(maps),
+        "pipe-made": piped(maps), "branches": branches(),
     }
     return seeds
 
