@@ -53,9 +53,10 @@ static inline bool take(struct pa_dwarf_scan *s, const struct pa_dwarf_step *ste
 static inline bool step_over(struct pa_dwarf_scan *s, const struct pa_dwarf_abbrev *a,
 			     struct pa_dwarf_entry *e)
 {
-	const struct pa_dwarf_step *step = s->abbrevs->steps + a->step, *end = step + a->step_cnt;
+	/* a table without any attribute has no steps at all */
+	const struct pa_dwarf_step *step = a->step_cnt ? s->abbrevs->steps + a->step : NULL;
 
-	for (; step < end; step++) {
+	for (uint32_t left = a->step_cnt; left; left--, step++) {
 		bool ok;
 
 		if (step->kind == PA_DWARF_STEP_RUN)
