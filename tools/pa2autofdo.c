@@ -457,6 +457,11 @@ static int derive(struct target *t)
 		tool_message(t->binary->path, "failed to derive: %s", strerror(-err));
 		return -1;
 	}
+	if (t->profile.is_partial) {
+		tool_message(t->binary->path, "its debug information is too large or damaged: "
+					      "functions are missing in the profile");
+		t->job->is_partial = true;
+	}
 	if (t->profile.with_line)
 		return 0;
 	tool_message(t->binary->path,

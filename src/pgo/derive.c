@@ -518,6 +518,7 @@ int pa_pgo_profile__derive(struct pa_pgo_profile *p, const struct pa_pgo_binary 
 		err = count_functions(&d);
 	for (size_t i = 0; !err && f->dwarf && by_branches && i < b->branches.cnt; i++)
 		err = count_branch(&d, &b->branches.list[i]);
+	p->is_partial = f->dwarf && pa_dwarf__gave_up(f->dwarf);
 	free(d.segments.list);
 	return err;
 }

@@ -135,6 +135,7 @@ struct pa_pgo_profile {
 	size_t function_cnt, function_cap, line_cnt, line_cap, target_cnt, target_cap;
 	struct pa_index function_table, line_table, target_table;
 	bool is_flow_sensitive;
+	bool is_partial; /* the debug information was more than is read of a file */
 	/* of the counts that were given: samples, or executed bytes of ranges */
 	uint64_t given, with_function, with_line, without_start;
 };

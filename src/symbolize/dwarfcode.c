@@ -126,3 +126,8 @@ int pa_dwarf__each_piece(struct pa_dwarf *d, const struct pa_code_range *range, 
 	free(w);
 	return err;
 }
+
+bool pa_dwarf__gave_up(const struct pa_dwarf *d)
+{
+	return d->work > PA_DWARF_WORK_MAX || d->index_bytes > PA_DWARF_INDEX_MAX_BYTES;
+}

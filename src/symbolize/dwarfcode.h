@@ -43,5 +43,7 @@ int pa_dwarf__code_range(struct pa_dwarf *d, uint64_t vaddr, struct pa_code_rang
  *  @return 0, what fn returned, -ENOMEM */
 int pa_dwarf__each_piece(struct pa_dwarf *d, const struct pa_code_range *range, pa_code_fn fn,
 			 void *ctx);
+/** Was a limit on work or memory reached? What was asked since may be missing. */
+bool pa_dwarf__gave_up(const struct pa_dwarf *d);
 
 #endif
