@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # compare.sh ITER BEFORE AFTER ARGS...: run two builds of a program in turn, ITER times each, and
-# say how much less CPU time the second takes, with the 95 % interval of the paired differences.
+# say how much less CPU time (in user mode) the second takes, with the 95 % interval of the paired
+# differences.
 set -euo pipefail
 
 iter=${1:?ITER} before=${2:?BEFORE} after=${3:?AFTER}
@@ -13,8 +14,9 @@ seconds() {
 	{ time "$@" >/dev/null 2>&1; } 2>&1
 }
 
-"$before" "$@" >/dev/null 2>&1 # neither is the first to be read from disk
-"$after" "$@" >/dev/null 2>&1
+for program in "$before" "$after"; do # neither is the first to be read from disk
+	"$program" "$@" >/dev/null 2>&1 || { echo "compare.sh: $program failed: $?" >&2; exit 1; }
+done
 for ((i = 0; i < iter; i++)); do
 	if ((i % 2)); then
 		a=$(seconds "$after" "$@")
@@ -25,6 +27,10 @@ for ((i = 0; i < iter; i++)); do
 	fi
 	echo "$b $a"
 done | awk '
+!($1 * $2) {
+	is_short = 1
+	exit
+}
 {
 	ratio = log($1 / $2)
 	sum += ratio
@@ -33,9 +39,17 @@ done | awk '
 	after += $2
 }
 END {
+	if (is_short) {
+		print "compare.sh: the program ends too soon to be measured" >"/dev/stderr"
+		exit 1
+	}
 	mean = sum / NR
-	error = NR > 1 ? sqrt((squares - NR * mean * mean) / (NR - 1) / NR) : 0
+	n = NR - 1
+	variance = n ? (squares - NR * mean * mean) / n / NR : 0
+	error = variance > 0 ? sqrt(variance) : 0
+	# of the t distribution, to a hundredth
+	t = n ? 1.96 + 2.372 / n + 2.82 / n ^ 2 + 3.4 / n ^ 3 + 2.15 / n ^ 6 : 0
 	printf "before %.3f s, after %.3f s: %+.1f %% (95 %%: %+.1f to %+.1f), %d pairs\n",
 		before / NR, after / NR, 100 * (exp(mean) - 1),
-		100 * (exp(mean - 2.1 * error) - 1), 100 * (exp(mean + 2.1 * error) - 1), NR
+		100 * (exp(mean - t * error) - 1), 100 * (exp(mean + t * error) - 1), NR
 }'
