@@ -272,12 +272,15 @@ static __always_inline void make_sample(void *ctx, struct pa_off_cpu *c, struct 
 	s->rec.nr = n;
 }
 
-/** Note how long this took: see own_time. */
+/** Note how long this took: see own_time. A timer that was set before does not mind. */
 static __always_inline void note_time(struct pa_off_cpu *c, __u32 key, __u64 now, __u32 chance)
 {
 	struct pa_sample_record *rec = bpf_map_lookup_elem(&waits, &key);
 	__u64 took = bpf_ktime_get_ns() - now;
+	long syscall = pa_syscall_nr();
 
+	if (syscall == PA_NR_NANOSLEEP || syscall == PA_NR_CLOCK_NANOSLEEP)
+		took = 0;
 	if (rec)
 		rec->period = PA_OFF_PERIOD(chance, took, c->idle_cnt);
 }
@@ -358,7 +361,8 @@ static __always_inline void leave(void *ctx, const struct task_struct *prev, __u
 /* ---- in ------------------------------------------------------------------------------------- */
 
 /** What a wait owes to its stack being taken. Two threads that wake each other on one CPU wait so
- *  much longer, which would be weighed like the rest; who is woken from elsewhere does not.
+ *  much longer, which would be weighed like the rest; who is woken from elsewhere, or sleeps
+ *  for a time, does not.
  *  @return ns: the CPU was busy all the time, and the wait is not much longer */
 static __always_inline __u64 own_time(const struct pa_sample_record *rec,
 				      const struct pa_off_cpu *c, __u32 cpu, __u64 ns)

@@ -248,30 +248,15 @@ static __always_inline struct pa_sched_totals *account(struct pa_sched_cpu *c, _
 	return t;
 }
 
-#if defined(__TARGET_ARCH_x86)
-#define SYSCALL_NR(regs) BPF_CORE_READ(regs, orig_ax)
-#define NR_SCHED_YIELD 24
-#elif defined(__TARGET_ARCH_arm64)
-#define SYSCALL_NR(regs) BPF_CORE_READ(regs, syscallno)
-#define NR_SCHED_YIELD 124
-#endif
-
-/** Is the current thread in sched_yield(2)? sched_switch tells it from no preemption on the way
- *  back to user mode. */
-static __always_inline bool yields(void)
-{
-	const struct pt_regs___kernel *regs = pa_saved_at();
-
-	return regs && SYSCALL_NR(regs) == NR_SCHED_YIELD;
-}
-
 /* TASK_* of include/linux/sched.h */
 static __always_inline __u32 reason_of(bool preempt, __u64 state)
 {
 	if (preempt)
 		return PA_SWITCH_PREEMPTED;
 	if (!(state & 0xffff))
-		return yields() ? PA_SWITCH_YIELDED : PA_SWITCH_PREEMPTED;
+		/* else preempted on the way back to user mode: sched_switch does not tell */
+		return pa_syscall_nr() == PA_NR_SCHED_YIELD ? PA_SWITCH_YIELDED
+							    : PA_SWITCH_PREEMPTED;
 	if (state & 0x80)
 		return PA_SWITCH_EXITED;
 	if (state & (0x4 | 0x8 | 0x8000)) /* __TASK_STOPPED, __TASK_TRACED, TASK_FROZEN */

@@ -135,6 +135,30 @@ static __always_inline int pa_saved_regs(struct pa_user_regs *r)
 	return saved ? pa_pt_regs(saved, r) : -1;
 }
 
+#if defined(__TARGET_ARCH_x86)
+#define PA_NR_SCHED_YIELD 24
+#define PA_NR_NANOSLEEP 35
+#define PA_NR_CLOCK_NANOSLEEP 230
+#elif defined(__TARGET_ARCH_arm64)
+#define PA_NR_SCHED_YIELD 124
+#define PA_NR_NANOSLEEP 101
+#define PA_NR_CLOCK_NANOSLEEP 115
+#endif
+
+/** The system call that the current thread makes. @return -1: none, or not known */
+static __always_inline long pa_syscall_nr(void)
+{
+	const struct pt_regs___kernel *saved = pa_saved_at();
+
+	if (!saved)
+		return -1;
+#if defined(__TARGET_ARCH_x86)
+	return BPF_CORE_READ(saved, orig_ax);
+#else
+	return BPF_CORE_READ(saved, syscallno);
+#endif
+}
+
 /** Copy the stack from addr up: as much of a window as can be read in one or two tries.
  *  @return 0, -1: not even one frame can be read */
 static __always_inline int pa_window_load(struct pa_walk *w, __u64 addr)
