@@ -50,7 +50,8 @@ TOO_SLOW = {
     "test_unwind_bpf.py": {"test_openssl": RARE, "test_workload": RARE, "test_traps": RARE,
                            "test_built_by_clang": RARE},
     "test_unwind_lifecycle.py": {
-        "test_many_mappings": TABLES, "test_modes": TABLES, "test_odd_images": TABLES, "test_whole_system_at_work": TABLES},
+        "test_many_mappings": TABLES, "test_modes": TABLES, "test_odd_images": TABLES,
+        "test_whole_system_at_work": TABLES},
     "test_workloads.py": {
         "test_depth22_windows_and_frames": START, "test_fixedgraph_shares": START,
         "test_runs_and_burns": RARE},
