@@ -636,8 +636,9 @@ static __always_inline int see_waiting(__u64 *ctx, bool with_user)
 		return 0;
 	state = state_of(task);
 	reason = off_reason(false, state);
-	if (reason == PA_OFF_PREEMPTED || (left_out >> reason & 1) ||
-	    state & (PA_TASK_DEAD | PA_TASK_NEW))
+	if ((left_out >> reason & 1) || state & (PA_TASK_DEAD | PA_TASK_NEW))
+		return 0;
+	if (reason == PA_OFF_PREEMPTED && (task->on_cpu || task->on_rq != 1)) /* queued */
 		return 0;
 	tgid = own_process_id(task);
 	if (!tgid || (filter_pids && !bpf_map_lookup_elem(&pids, &tgid)))

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Running perf-agent: the fixture profile, and what its captures are asked."""
 import functools
+import os
 import re
+import signal
+import time
 
 import pytest
 
@@ -86,6 +89,23 @@ def profile(start):
     def profile_one(*options, status=0, timeout=60, **more):
         return start(*options, **more).end(status, timeout)
     return profile_one
+
+
+@pytest.fixture
+def hog(spawn, workload):
+    """Has CPU 1 for itself, before all but the kernel's own threads."""
+    needs.cpus(2)
+    with open("/proc/sys/kernel/sched_rt_runtime_us", encoding="ascii") as file:
+        limit = file.read()
+    with open("/proc/sys/kernel/sched_rt_runtime_us", "w", encoding="ascii") as file:
+        file.write("-1")
+    program = spawn([workload("switcher"), "--mode", "spin", "--cpu", "1", "--seconds", "30"])
+    time.sleep(0.1)
+    os.sched_setscheduler(program.pid, os.SCHED_FIFO, os.sched_param(50))
+    yield program
+    program.signal(signal.SIGKILL)
+    with open("/proc/sys/kernel/sched_rt_runtime_us", "w", encoding="ascii") as file:
+        file.write(limit)
 
 
 def collecting(capture):

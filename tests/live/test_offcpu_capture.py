@@ -189,6 +189,19 @@ def test_rate(offcpu, workload, spawn):
 # ---- waits that the capture cuts ---------------------------------------------------------------
 
 @retried
+def test_preempted_all_the_time(hog, start, spawn, workload):
+    """As above, of a thread that never gets its CPU."""
+    program = spawn([needs.command("chrt"), "-f", "1", workload("switcher"), "--mode", "spin",
+                     "--cpu", "1", "--seconds", "30"])
+    time.sleep(0.5)
+    found = start("--pid", str(program.pid), *ALL_REASONS, "--duration", "1s").end()
+    samples = found.samples()
+    assert sum(ns for ns, _, _ in samples) == pytest.approx(1e9, rel=0.03)
+    assert {labels["reason"][0] for _, _, labels in samples} == {"preempted"}
+    assert all("main" in names for _, names, _ in samples)
+
+
+@retried
 def test_waiting_all_the_time(start, spawn, workload):
     """Neither the begin nor the end of the wait is seen."""
     program = spawn([workload("sleeper"), "--count", "1", "--seconds", "60"])

@@ -192,23 +192,6 @@ def test_a_slice_without_end(agent, spawn, workload, tmp_path):
     assert found.slices["max_ns"] <= found.data["duration_ns"]  # not since the machine's start
 
 
-@pytest.fixture
-def hog(spawn, workload):
-    """Has CPU 1 for itself, before all but the kernel's own threads."""
-    needs.cpus(2)
-    with open("/proc/sys/kernel/sched_rt_runtime_us", encoding="ascii") as file:
-        limit = file.read()
-    with open("/proc/sys/kernel/sched_rt_runtime_us", "w", encoding="ascii") as file:
-        file.write("-1")
-    program = spawn([workload("switcher"), "--mode", "spin", "--cpu", "1", "--seconds", "30"])
-    time.sleep(0.1)
-    os.sched_setscheduler(program.pid, os.SCHED_FIFO, os.sched_param(50))
-    yield program
-    program.signal(signal.SIGKILL)
-    with open("/proc/sys/kernel/sched_rt_runtime_us", "w", encoding="ascii") as file:
-        file.write(limit)
-
-
 @pytest.mark.parametrize("where", ["outside", "namespace"])
 def test_starved(agent, hog, spawn, workload, tmp_path, where):
     """Who never gets its CPU waits all the time, whether since before the capture or not."""
