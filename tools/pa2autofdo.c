@@ -446,7 +446,26 @@ static void report(const struct target *t)
 	print_hottest(t, q.function_cnt);
 }
 
-/* @return 0, -errno; -1 it was said why not */
+/* What can be told of a form of addresses without debug information, which it does not need. */
+static void report_symbols(const struct target *t)
+{
+	const struct pa_pgo_counts *c = &t->binary->addresses;
+	uint64_t vaddr, start, known = 0, all = 0;
+
+	for (size_t i = 0; i < c->cnt; i++) {
+		bool found = pa_pgo_file__vaddr(t->file, c->list[i].from, &vaddr) &&
+			     pa_pgo_file__symbol(t->file, vaddr, &start);
+
+		all += c->list[i].cnt;
+		known += found ? c->list[i].cnt : 0;
+	}
+	tool_message(t->binary->path,
+		     "%.1f%% of all samples; %.1f%% of these are in functions of its symbol table",
+		     percent(t->binary->sample_cnt, t->job->pgo.sample_cnt), percent(known, all));
+}
+
+/* Forms of addresses are made without it: then it is for the report.
+ * @return 0, -1 it was said why not */
 static int derive(struct target *t)
 {
 	int err;
@@ -457,12 +476,12 @@ static int derive(struct target *t)
 		tool_message(t->binary->path, "failed to derive: %s", strerror(-err));
 		return -1;
 	}
-	if (t->profile.is_partial) {
+	if (t->profile.is_partial && is_llvm(t->job->opts->format)) {
 		tool_message(t->binary->path, "its debug information is too large or damaged: "
 					      "functions are missing in the profile");
 		t->job->is_partial = true;
 	}
-	if (t->profile.with_line)
+	if (t->profile.with_line || !is_llvm(t->job->opts->format))
 		return 0;
 	tool_message(t->binary->path,
 		     "%s: compile with -g, or with -gmlt -fdebug-info-for-profiling",
@@ -492,16 +511,17 @@ static int convert(struct job *job, const struct pa_pgo_binary *b, int fd, const
 	if (job->opts->format == TEXT && pa_pgo_file__is_flow_sensitive(t.file))
 		tool_message(b->path, "its discriminators are flow-sensitive, which a text can't "
 				      "say: tell clang by -mllvm -profile-isfs");
-	if (is_llvm(job->opts->format))
-		err = derive(&t);
+	err = derive(&t);
 	if (!err) {
 		err = pa_wholefile__write(output, write_target, &t);
 		if (err && err != -EPIPE)
 			tool_message(tool_output_name(output), "failed to write: %s",
 				     strerror(-err));
 	}
-	if (!err && is_llvm(job->opts->format))
+	if (!err && t.profile.with_line)
 		report(&t);
+	else if (!err)
+		report_symbols(&t);
 	pa_pgo_profile__free(&t.profile);
 	pa_pgo_file__free(t.file);
 	return err ? -1 : 0;
