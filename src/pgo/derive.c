@@ -260,17 +260,22 @@ static uint32_t line_of(const struct pa_code_frame *f)
 	return (f->line - f->start_line) & LINE_MASK;
 }
 
-/* What frame f calls in a function, found or made, unless it was entered at that depth before.
- * @return PA_NONE without memory */
+/* Was what frame f calls entered at that depth last? */
+static bool is_entered(const struct derivation *d, size_t depth, const struct pa_code_frame *f)
+{
+	const struct entered *e = &d->entered[depth];
+
+	return depth < d->entered_cnt && e->name == f[-1].name && e->line == f->line &&
+	       e->discriminator == f->discriminator;
+}
+
+/* What frame f calls in a function, found or made. @return PA_NONE without memory */
 static uint32_t enter_one(struct derivation *d, size_t depth, uint32_t function,
 			  const struct pa_code_frame *f)
 {
 	struct pa_pgo_function key = {.parent = function, .line = line_of(f)};
 	struct entered *e = &d->entered[depth];
 
-	if (depth < d->entered_cnt && e->name == f[-1].name && e->line == f->line &&
-	    e->discriminator == f->discriminator)
-		return e->function;
 	key.discriminator = base_of(d->p, f->discriminator);
 	key.name = pa_pgo_profile__name(d->p, f[-1].name);
 	if (key.name == PA_NONE)
@@ -295,11 +300,14 @@ static int enter(struct derivation *d, const struct pa_code_piece *piece, uint64
 	p->functions[function].total += total;
 	for (size_t i = piece->frame_cnt; i-- > 1;) {
 		const struct pa_code_frame *f = &piece->frames[i];
+		size_t depth = piece->frame_cnt - 1 - i;
+		bool was_entered = is_entered(d, depth, f);
 
 		*out = PA_NONE;
-		if (!has_place(f) || !is_usable(f[-1].name))
+		if (!was_entered && (!has_place(f) || !is_usable(f[-1].name)))
 			return 0;
-		function = enter_one(d, piece->frame_cnt - 1 - i, function, f);
+		function =
+			was_entered ? d->entered[depth].function : enter_one(d, depth, function, f);
 		if (function == PA_NONE)
 			return -ENOMEM;
 		p->functions[function].total += total;

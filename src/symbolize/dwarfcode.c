@@ -66,8 +66,8 @@ static int set_frames(struct walk *w, uint32_t node)
 		fn = &w->d->fns[n->fn];
 		if (w->frame_cnt == PA_CODE_FRAMES_MAX)
 			w->frame_cnt--;
-		w->frames[w->frame_cnt++] = (struct pa_code_frame){fn->system_name, fn->start_line,
-								   line, discriminator};
+		w->frames[w->frame_cnt++] = (struct pa_code_frame){
+			pa_dwarf__system_name(w->d, fn), fn->start_line, line, discriminator};
 		line = n->call_line;
 		discriminator = n->call_discriminator;
 		node = n->parent;

@@ -291,8 +291,10 @@ static int add_line(struct pa_dwarf *d, size_t *cnt, const struct pa_dwarf_fn *f
 	if (pa_array_grow(&d->lines, *cnt, &d->line_cap, sizeof(*d->lines)))
 		return -ENOMEM;
 	l = &d->lines[(*cnt)++];
-	l->name = fn ? fn->name : "";
-	l->system_name = fn ? fn->system_name : "";
+	l->name = fn ? pa_dwarf__readable(d, fn) : "";
+	if (!l->name)
+		return -ENOMEM;
+	l->system_name = fn ? pa_dwarf__system_name(d, fn) : "";
 	l->file = file == PA_NONE ? "" : d->files.strs[file];
 	l->line = line;
 	l->start_line = fn ? fn->start_line : 0;

@@ -279,7 +279,7 @@ struct pa_dwarf_range {
 struct pa_dwarf_fn {
 	struct pa_dwarf_file *file;
 	uint64_t die;
-	const char *name, *system_name;
+	uint32_t symbol; /* in symbols; PA_NONE: it has no name */
 	uint32_t start_line;
 };
 
@@ -489,6 +489,10 @@ void pa_dwarf_body__free(struct pa_dwarf_body *body);
 
 /** Names of a node. @return 0, -ENOMEM */
 int pa_dwarf__name(struct pa_dwarf *d, struct pa_dwarf_unit *u, struct pa_dwarf_node *node);
+/** What a function is called by the linker, else in the source; "" without a name. */
+const char *pa_dwarf__system_name(const struct pa_dwarf *d, const struct pa_dwarf_fn *fn);
+/** The same for people: demangled. Lives as long as d. @return NULL without memory */
+const char *pa_dwarf__readable(struct pa_dwarf *d, const struct pa_dwarf_fn *fn);
 /** Where the function at an offset is declared. @return 0, -ENOENT, -ENOMEM */
 int pa_dwarf__declaration(struct pa_dwarf *d, struct pa_dwarf_index *x, uint64_t die,
 			  const char **file, uint32_t *line);

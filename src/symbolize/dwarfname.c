@@ -138,12 +138,19 @@ static int find_name(struct pa_dwarf *d, struct pa_dwarf_unit *u, const struct p
 	return pa_index__add(&d->names_by_place, hash, (uint32_t)d->name_cnt++);
 }
 
-/* The readable form of a symbol. NULL: out of memory */
-static const char *make_readable(struct pa_dwarf *d, uint32_t id)
+const char *pa_dwarf__system_name(const struct pa_dwarf *d, const struct pa_dwarf_fn *fn)
 {
-	const char *raw = d->symbols.strs[id];
+	return fn->symbol == PA_NONE ? "" : d->symbols.strs[fn->symbol];
+}
+
+const char *pa_dwarf__readable(struct pa_dwarf *d, const struct pa_dwarf_fn *fn)
+{
+	const char *raw = pa_dwarf__system_name(d, fn);
+	uint32_t id = fn->symbol;
 	char *readable;
 
+	if (id == PA_NONE)
+		return raw;
 	while (d->readable_cap <= id) {
 		size_t before = d->readable_cap;
 
@@ -161,18 +168,6 @@ static const char *make_readable(struct pa_dwarf *d, uint32_t id)
 	}
 	free(readable);
 	return d->readable[id];
-}
-
-static int set_names(struct pa_dwarf *d, struct pa_dwarf_fn *fn, uint32_t linkage, uint32_t name)
-{
-	uint32_t id = linkage != PA_NONE ? linkage : name;
-
-	fn->name = fn->system_name = "";
-	if (id == PA_NONE)
-		return 0;
-	fn->name = make_readable(d, id);
-	fn->system_name = d->symbols.strs[id];
-	return fn->name ? 0 : -ENOMEM;
 }
 
 /* Follow a function to where its names and line are said. A chain that leads in a circle ends. */
@@ -199,13 +194,14 @@ static int make_fn(struct pa_dwarf *d, struct pa_dwarf_unit *u, struct pa_dwarf_
 	}
 	if (err == -ENOMEM)
 		return err;
-	return set_names(d, fn, linkage, name);
+	fn->symbol = linkage != PA_NONE ? linkage : name;
+	return 0;
 }
 
 int pa_dwarf__name(struct pa_dwarf *d, struct pa_dwarf_unit *from, struct pa_dwarf_node *node)
 {
 	struct pa_dwarf_unit *u = unit_of(from, node->origin, node->is_alt);
-	struct pa_dwarf_fn fn = {.die = node->origin, .name = "", .system_name = ""};
+	struct pa_dwarf_fn fn = {.die = node->origin, .symbol = PA_NONE};
 	uint64_t hash;
 	uint32_t pos;
 	int err = 0;
