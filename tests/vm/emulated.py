@@ -41,7 +41,9 @@ TOO_SLOW = {
     "test_limits.py": {"test_only_active_processes_are_looked_at": LONG},
     "test_offcpu.py": {"test_timehist": WAITS, "test_in_a_pid_namespace": WAITS,
                        "test_without_tracefs": WAITS, "test_among_others": WAITS},
-    "test_offcpu_capture.py": {"test_preempted": WAITS, "test_what_a_program_waits_for": WAITS},
+    "test_offcpu_capture.py": {
+        "test_preempted": WAITS, "test_probability": RARE, "test_rate": RARE,
+        "test_what_a_program_waits_for": WAITS},
     "test_pmu.py": {"test_slices_and_waits_as_perf_records_them": APART,
                     "test_the_kernel_counts_the_same": APART,
                     "test_events_are_counted_for_who_runs": APART},
