@@ -3,6 +3,7 @@
  * wholefile.c - output files that are whole or as they were.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,6 +24,20 @@ static int close_output(FILE *file, int err)
 static int write_in_place(FILE *file, int (*write)(FILE *out, void *ctx), void *ctx)
 {
 	return close_output(file, write(file, ctx));
+}
+
+/* Through a descriptor of its own: closing that one tells of errors, and stdout stays open. */
+static int write_stdout(int (*write)(FILE *out, void *ctx), void *ctx)
+{
+	int fd = fflush(stdout) ? -1 : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+	int err = -errno;
+
+	if (file)
+		return write_in_place(file, write, ctx);
+	if (fd >= 0)
+		close(fd);
+	return err;
 }
 
 /* Beside path, so that renaming it does not cross a file system. */
@@ -64,7 +79,7 @@ int pa_wholefile__write(const char *path, int (*write)(FILE *out, void *ctx), vo
 	int err;
 
 	if (!strcmp(path, "-"))
-		return write_in_place(stdout, write, ctx);
+		return write_stdout(write, ctx);
 	/* a symbolic link stays one (it may be /dev/stdout): what it leads to is replaced */
 	real = lstat(path, &st) || !S_ISLNK(st.st_mode) ? strdup(path) : realpath(path, NULL);
 	if (real && (stat(real, &st) || S_ISREG(st.st_mode))) {
