@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 /** Write to path through write(out, ctx): "-" is standard output, which stays open; a device or
- * pipe is written in place, anything else to a temporary name that is renamed when it is whole. A
+ *  pipe is written in place, anything else to a temporary name that is renamed when it is whole. A
  *  symbolic link stays one.
  *  @return 0, -errno: also what write returned */
 int pa_wholefile__write(const char *path, int (*write)(FILE *out, void *ctx), void *ctx);

@@ -30,13 +30,18 @@ struct pa_trace_slot {
 };
 _Static_assert(sizeof(struct pa_trace_slot) == 32, "two in a cache line");
 
+static bool is_kernel_address(uint64_t addr)
+{
+	return addr >> 63;
+}
+
 static int find_spot(struct pa_session *s, const struct pa_place_context *c, uint64_t addr,
 		     struct pa_spot *out)
 {
 	const struct pa_piece *piece;
 
 	*out = (struct pa_spot){0, PA_NONE};
-	if (addr == NONE_RAW || addr >> 63)
+	if (addr == NONE_RAW || is_kernel_address(addr))
 		return 0;
 	piece = pa_procs__find(&s->procs, c->space, addr, c->time_ns);
 	if (!piece || piece->is_jit || s->images[piece->image].kind != PA_IMAGE_FILE)
@@ -182,6 +187,8 @@ int pa_traces__add(struct pa_session *s, const struct pd_sample *sample,
 			continue;
 		raw.prev = i + 1 < sample->branch_cnt ? b[i + 1].to : NONE_RAW;
 		raw.from = b[i].from;
+		if (is_kernel_address(raw.from)) /* back from it: its entry may not be recorded */
+			raw.prev = NONE_RAW;
 		raw.to = b[i].to;
 		err = count(s, context, &raw, b[i].mispred);
 	}

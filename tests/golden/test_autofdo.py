@@ -544,6 +544,18 @@ def test_damaged_ranges(compiled, convert, tmp_path):
     assert [(a - b, cnt) for b, a, cnt in lists(out)[0]] == [(8, 1), (1, 1)]
 
 
+def test_ways_back_from_the_kernel(compiled, convert, tmp_path):
+    """Recorded in user mode, a system call is seen by its end alone: nothing is damaged."""
+    program = compiled("-gdwarf-4", "-no-pie")
+    start, _ = program.functions()[WORK]
+    pairs = [(start + 12, start + 4), (0xffffffff81000000, start + 20), (start + 30, start + 2)]
+    data = branches.branch_data(tmp_path / "perf.data", types.SimpleNamespace(
+        program=program, branches=lambda: pairs))
+    out, said = convert(data, "-f", "autofdo")
+    assert "damaged" not in said.ok().err
+    assert [(a - b, cnt) for b, a, cnt in lists(out)[0]] == [(10, 1)]
+
+
 def test_merge_adds_by_build_id(compiled, convert, tool, tmp_path):
     """The same binary of two hosts, where it has another path."""
     program = compiled("-gdwarf-4")
