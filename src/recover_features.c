@@ -302,6 +302,24 @@ static int copy_blob(const struct pa_recover_features *f, struct pd_writer *w,
 	return 0;
 }
 
+/* By which perf report chooses its mode: streams and files that were not finished lack it. */
+static int add_branch_stack(const struct pa_recover_features *f, struct pd_writer *w)
+{
+	const void *data;
+	size_t bytes;
+
+	if (!pd_reader__feature(f->reader, PD_FEAT_BRANCH_STACK, &data, &bytes))
+		return 0;
+	for (size_t i = 0; i < pd_events__cnt(f->events); i++) {
+		const struct perf_event_attr *attr = &pd_events__get(f->events, i)->attr;
+
+		if (attr->sample_type & PERF_SAMPLE_BRANCH_STACK &&
+		    !(attr->branch_sample_type & PERF_SAMPLE_BRANCH_CALL_STACK))
+			return pd_writer__feature(w, PD_FEAT_BRANCH_STACK, NULL, 0);
+	}
+	return 0;
+}
+
 int pa_recover_features__copy(const struct pa_recover_features *f, struct pd_writer *w,
 			      uint64_t *dropped_cnt)
 {
@@ -315,6 +333,8 @@ int pa_recover_features__copy(const struct pa_recover_features *f, struct pd_wri
 	}
 	if (!err && pd_reader__feature(f->reader, PD_FEAT_CMDLINE, &data, &bytes))
 		err = add_command_line(f, w);
+	if (!err)
+		err = add_branch_stack(f, w);
 	if (!err)
 		err = add_event_desc(f, w);
 	if (!err)

@@ -69,6 +69,19 @@ def test_unfinished(recover, tmp_path):
     assert f"first offset {len(data) - len(SAMPLES[0])}: SAMPLE: " in result.out
 
 
+@pytest.mark.parametrize("branch_type", [8, 1 << 11 | 1], ids=["any", "call_stack"])
+def test_mark_of_branches(recover, tmp_path, branch_type):
+    """Feature 15, which perf report needs; call chains of branch records are not shown as such."""
+    attr = F.attr(sample_type=forge.IDENTIFIER | forge.IP | forge.BRANCH_STACK,
+                  branch_type=branch_type)
+    sample = F.record(9, 2, F.u64s(33, 0x401000, 1, 0x401010, 0x401000, 0))
+    data, _ = F.file([sample] * 3, [attr], (33,), features={}, finished=False)
+    result, got = recover(data)
+    assert (result.status, got["SAMPLE"]) == (0, "3")
+    bits = int.from_bytes((tmp_path / "out").read_bytes()[72:80], "little")
+    assert bits >> 15 & 1 == (branch_type == 8)
+
+
 def test_behind_the_checkpoint(recover, build, tmp_path):
     """The header tells of ten records only, more were written."""
     data, at = one_event(SIDE + SAMPLES, finished=False)
