@@ -609,7 +609,7 @@ static int find_map(void *ctx, uint64_t pc, struct pa_unwind_map *out)
 	return 0;
 }
 
-/* The record's own part of the chain, then what was walked, then its branches. */
+/* Of the branches in front of its stack; 0 without. */
 static size_t branch_bytes_of(const struct pa_miss_record *miss)
 {
 	uint64_t cnt;
@@ -622,6 +622,7 @@ static size_t branch_bytes_of(const struct pa_miss_record *miss)
 	return sizeof(cnt) + cnt * sizeof(struct perf_branch_entry);
 }
 
+/* The record's own part of the chain, then what was walked, then its branches. */
 static int append_sample(struct pa_unwinder *u, const struct pa_miss_record *miss,
 			 struct pa_bytes *out)
 {
@@ -653,7 +654,8 @@ int pa_unwinder__finish(struct pa_unwinder *u, const struct pa_miss_record *miss
 		.abi = PERF_SAMPLE_REGS_ABI_64,
 		.dwarf_regs = (const uint64_t *)miss->regs,
 		.dwarf_reg_cnt = REG_CNT,
-		.stack = miss->stack + 8 * (size_t)miss->branch_slots,
+		.stack = miss->stack +
+			 (miss->branch_slots == PA_BRANCH_SLOTS ? 8 * PA_BRANCH_SLOTS : 0),
 		.stack_bytes = miss->stack_bytes <= PA_MISS_STACK_BYTES ? miss->stack_bytes : 0,
 		.find_map = find_map,
 		.ctx = u,

@@ -563,4 +563,66 @@ TEST(who_sleeps_makes_room)
 	tear_down(&f);
 }
 
+/* ---- samples that were walked by what is mapped no longer -------------------------------------
+ */
+
+/* A sample with this chain and the branches from 1 to 2 and from 3 to 4. */
+static void add_sample(struct pa_bytes *samples, uint32_t pid, uint64_t time_ns,
+		       const uint64_t *chain, size_t cnt)
+{
+	const uint64_t branches[] = {2, 1, 2, 0, 3, 4, 0};
+	struct pa_sample_record rec = {.type = PERF_RECORD_SAMPLE, .pid = pid, .time = time_ns};
+	const size_t head = offsetof(struct pa_sample_record, ips);
+
+	rec.nr = cnt;
+	memcpy(rec.ips, chain, cnt * sizeof(*chain));
+	memcpy(&rec.ips[cnt], branches, sizeof(branches));
+	rec.size = (uint16_t)(head + cnt * sizeof(*chain) + sizeof(branches));
+	if (pa_bytes__append(samples, &rec, rec.size))
+		abort();
+}
+
+TEST(cut_samples_keep_their_branches)
+{
+	const uint64_t here = (uint64_t)(uintptr_t)add_sample;
+	const uint64_t chain[] = {(uint64_t)PERF_CONTEXT_USER, 0x1000, here, 0x2000, 0x3000};
+	struct pd_mmap m = {.pid = (uint32_t)getpid(),
+			    .tid = (uint32_t)getpid(),
+			    .start = here & ~4095ULL,
+			    .bytes = 4096,
+			    .prot = 5,
+			    .filename = "//anon"};
+	struct perf_event_attr attr = {
+		.size = sizeof(attr),
+		.sample_type = PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_TID | PERF_SAMPLE_TIME,
+		.sample_id_all = 1,
+	};
+	struct pa_unwinder *u = new_unwinder(64 << 20);
+	struct pa_bytes want = {0}, got = {0};
+	struct pa_unwinder_stats st;
+	const __u64 id = 1;
+	__u64 buf[64];
+
+	CHECK(pd_events__add(events, &attr, &id, 1, "x") >= 0);
+	CHECK_EQ(pa_unwinder__publish(u, getpid()), 0);
+	m.id = (struct pd_sample_id){.pid = m.pid, .tid = m.pid, .time = now(), .id = id};
+	CHECK(pd_put_mmap2(buf, sizeof(buf), events, PERF_RECORD_MISC_USER, &m) > 0);
+	CHECK_EQ(pa_unwinder__record(u, (const void *)buf, PA_NO_FILE), 0);
+	for (int i = 0; i < 2; i++) { /* then as it should be */
+		struct pa_bytes *to = i ? &want : &got;
+
+		add_sample(to, m.pid, m.id.time - 1, chain, 5);
+		add_sample(to, m.pid, m.id.time + 1, chain, i ? 3 : 5);
+		add_sample(to, m.pid + 1, m.id.time + 1, chain, 5);
+	}
+	pa_unwinder__cut_stale(u, &got);
+	CHECK_EQ(got.len, want.len);
+	CHECK(!memcmp(got.data, want.data, want.len));
+	pa_unwinder__stats(u, &st);
+	CHECK_EQ(st.stale_cnt, 1);
+	pa_bytes__free(&got);
+	pa_bytes__free(&want);
+	free_unwinder(u);
+}
+
 TEST_MAIN()
