@@ -180,27 +180,29 @@ static bool is_mangled(const char *name)
 	return !strncmp(name, "_Z", 2) || !strncmp(name, "_R", 2);
 }
 
-/* Of code that was moved out of its function, which does not begin there. */
-static bool is_part(const char *symbol)
+/* Where the name of code that was moved out of its function, which does not begin there, says so.
+ * @return NULL: it is none */
+static const char *find_part(const char *symbol)
 {
 	static const char *const suffixes[] = {".cold", ".eh", ".__part"};
-	bool found = false;
 
-	for (size_t i = 0; symbol && !found && i < sizeof(suffixes) / sizeof(*suffixes); i++) {
+	for (size_t i = 0; symbol && i < sizeof(suffixes) / sizeof(*suffixes); i++) {
 		const char *at = strstr(symbol, suffixes[i]);
 		char after = at ? at[strlen(suffixes[i])] : 'x';
 
-		found = !after || after == '.';
+		if (!after || after == '.')
+			return at;
 	}
-	return found;
+	return NULL;
 }
 
 /* What a compiler adds to the name of what it has made of a function. */
 static size_t name_bytes(const char *symbol)
 {
-	static const char *const suffixes[] = {".cold",	      ".llvm.", ".lto_priv.", ".part.",
-					       ".constprop.", ".isra.", ".__part."};
-	size_t bytes = strlen(symbol);
+	static const char *const suffixes[] = {".llvm.", ".lto_priv.", ".part.", ".constprop.",
+					       ".isra."};
+	const char *part = find_part(symbol);
+	size_t bytes = part && part > symbol ? (size_t)(part - symbol) : strlen(symbol);
 
 	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
 		const char *at = strstr(symbol, suffixes[i]);
@@ -384,7 +386,7 @@ static bool is_entry(const struct derivation *d, uint64_t vaddr)
 {
 	uint64_t start;
 
-	return !is_part(pa_pgo_file__symbol(d->f, vaddr, &start));
+	return !find_part(pa_pgo_file__symbol(d->f, vaddr, &start));
 }
 
 /* How often a function of samples was entered. @param s  its first segment */
