@@ -15,9 +15,9 @@
 #define PA_RING_TYPE_PRIVATE 0x10000 /* ring entry types from here on never reach a file */
 
 /** A ring entry: a finished PERF_RECORD_SAMPLE of sample_type IDENTIFIER | IP | TID | TIME | CPU |
- *  PERIOD | CALLCHAIN. Only the first 64 + 8 * nr bytes are written, and
- *  behind these, if they were asked for, the branches: their number in 8 bytes, and so many
- *  struct perf_branch_entry of 24 bytes. */
+ *  PERIOD | CALLCHAIN. Only the first 64 + 8 * nr bytes are written, and behind these, if they were
+ *  asked for (BRANCH_STACK), the branches: their number in 8 bytes, and so many struct
+ *  perf_branch_entry of 24 bytes. They may reach beyond ips. */
 struct pa_sample_record {
 	__u32 type;
 	__u16 misc;

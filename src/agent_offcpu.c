@@ -98,8 +98,8 @@ static int describe_tracepoint(struct pa_agent *a, struct perf_event_attr *attr)
 	return err < 0 ? err : 0;
 }
 
-/* All laid out alike, but for raw data: ids tell them apart. Records that describe processes have
- * the id of on-CPU samples. */
+/* All laid out alike, but for raw data and branches: ids tell them apart. Records that describe
+ * processes have the id of on-CPU samples. */
 int pa_agent_describe_offcpu(struct pa_agent *a)
 {
 	struct perf_event_attr attr = {

@@ -429,7 +429,9 @@ static void sort_run(struct pa_kallsyms *k, struct pa_ksym *run, size_t cnt)
 /* Sort by address; what is equal keeps its order. */
 static int sort_symbols(struct pa_ksym *syms, size_t cnt)
 {
-	_Static_assert(sizeof(*syms) == sizeof(struct pa_addrkey), "as it is sorted");
+	_Static_assert(sizeof(*syms) == sizeof(struct pa_addrkey) &&
+			       offsetof(struct pa_ksym, addr) == 0,
+		       "as it is sorted");
 	return pa_addrkeys__sort((struct pa_addrkey *)syms, cnt);
 }
 
