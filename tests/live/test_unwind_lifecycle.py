@@ -216,7 +216,7 @@ def test_whole_system_at_work(profile, spawn, tmp_path, least):
     if shutil.which("node"):
         spawn(["node", "-e", NODE])
         comms.append("node")
-    found = profile("-a", "--duration", "10s")
+    found = profile("-a", "--duration", "10s", timeout=200)
     whole, total = collections.Counter(), collections.Counter()
     for values, frames, labels in readers.rooted(found.raw):
         names = user_part(frames)
@@ -272,7 +272,7 @@ def test_without_its_first_thread(profile, spawn, workload):
 
 def test_memory_is_bounded(profile, spawn, workload):
     """A budget that not even one program fits into: frame pointers, said."""
-    program = spawn([workload("fixedgraph-nofp"), "--seconds", "20"])
+    program = spawn([workload("fixedgraph-nofp"), "--seconds", "60"])
     for name in ("python3", "perl", "bash"):
         if shutil.which(name):
             spawn([name, "-c" if name != "perl" else "-e", "while 1: pass" if name == "python3"
