@@ -60,7 +60,8 @@ struct signal_struct {
 struct task_struct {
 	unsigned int flags;
 	int exit_state;
-	int on_cpu, on_rq, wake_cpu;
+	/* int; since 7.2 some have 8 bits: libbpf makes such loads smaller, of unsigned ones */
+	unsigned int on_cpu, on_rq, wake_cpu;
 	int prio;
 	int pid;
 	int tgid;

@@ -415,7 +415,8 @@ static __always_inline void note_waiting(const struct task_struct *task, __u32 t
 	if (*wake && *wake >> PA_WAKE_TIME_BITS == tid)
 		return;
 	wait_from(wake, tid, bpf_ktime_get_ns());
-	if (*(volatile int *)&task->on_cpu)
+	asm volatile("" ::: "memory"); /* read again */
+	if (task->on_cpu)
 		*wake = 0;
 }
 
