@@ -46,11 +46,11 @@ TOO_SLOW = {
         "test_what_a_program_waits_for": WAITS},
     "test_pmu.py": {"test_slices_and_waits_as_perf_records_them": APART,
                     "test_the_kernel_counts_the_same": APART,
-                    "test_events_are_counted_for_who_runs": APART},
+                    "test_events_are_counted_for_who_runs": APART, "test_threads_that_exit": APART},
     "test_unwind.py": {"test_hard_stacks": RARE, "test_short_copies_are_said": RARE,
                        "test_stream": RARE},
     "test_unwind_bpf.py": {"test_openssl": RARE, "test_workload": RARE, "test_traps": RARE,
-                           "test_built_by_clang": RARE},
+                           "test_built_by_clang": RARE, "test_directory": RARE},
     "test_unwind_lifecycle.py": {
         "test_many_mappings": TABLES, "test_modes": TABLES, "test_odd_images": TABLES,
         "test_whole_system_at_work": TABLES},
