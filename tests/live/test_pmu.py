@@ -199,10 +199,11 @@ def test_starved(agent, hog, spawn, workload, tmp_path, where):
               '"$1" -q --pmu --pid $! --pmu-format json --duration 1s; '
               '"$1" -q --pmu --pid $! --duration 500ms; '
               '"$1" -q --pmu -a --per-pid --pmu-format json --pmu-output all --duration 500ms; '
+              'taskset -pc 0 $! >taskset.out; '  # or its end waits for the hog's
               'kill -KILL $!; echo "pid $!"')
     before = in_pid_namespace() if where == "namespace" else []
-    result = run.run([*before, "sh", "-c", script, "sh", agent, workload("switcher")],
-                     cwd=tmp_path).ok()
+    result = run.run([needs.command("taskset"), "-c", "0", *before, "sh", "-c", script, "sh", agent,
+                      workload("switcher")], cwd=tmp_path).ok()
     lines = result.out.splitlines()
     found = json.loads(lines[0])
     waiting = found["all"]["still_waiting"]
@@ -275,8 +276,8 @@ def test_slices_and_waits_as_perf_records_them(agent, spawn, workload, tmp_path,
     tids = [int(tid) for tid in os.listdir(f"/proc/{program.pid}/task")]
     perf = spawn([*needs.tracefs(), needs.perf(), "record", "-q", "-N", "-a", "-m", "2048", "-k",
                   "mono", "-e", "sched:sched_switch,sched:sched_wakeup,sched:sched_wakeup_new",
-                  "-o", data, "--", agent, "-q", "--pmu", "--pid", str(program.pid), "--pmu-format", "json",
-                  "--duration", "2s"])
+                  "-o", data, "--", agent, "-q", "--pmu", "--pid", str(program.pid),
+                  "--pmu-format", "json", "--duration", "2s"])
     found = Metrics(perf.wait(60).ok())
     start_ns = found.data["start_ns"]
     slices, waits = recorded(data, start_ns, start_ns + found.data["duration_ns"])
@@ -316,6 +317,7 @@ def test_per_process(agent, spawn, workload, tmp_path):
     assert found.data["process_count"] == len(procs) and found.data["unnamed_switches"] == 0
 
 
+@retried
 def test_names_of_short_lives(agent, spawn):
     """Thousands of processes a second, more than there is room for at once."""
     capture = spawn([agent, "--pmu", "-a", "--per-pid", "--pmu-format", "json", "--", "sh", "-c",
