@@ -9,7 +9,8 @@ static long emulated_branches(void *ctx, void *buf, __u32 bytes, __u64 flags);
 #define bpf_read_branch_records emulated_branches
 #include "bpf/cpu.bpf.c"
 
-/* From ip + 2 i + 1 to ip + 2 i for the ith, and a number of them that changes: none, too. */
+/* From ip - 16 i to ip - 16 i - 8 for the ith, so that code lies between each two, and a number of
+ * them that changes: none, too. */
 static long emulated_branches(void *ctx, void *buf, __u32 bytes, __u64 flags)
 {
 	const struct scratch *s = pa_scratch(bpf_get_smp_processor_id());
@@ -20,8 +21,8 @@ static long emulated_branches(void *ctx, void *buf, __u32 bytes, __u64 flags)
 	for (__u32 i = 0; i < 40; i++) {
 		if (i >= cnt)
 			break;
-		to[3 * i] = ip + 2 * i + 1;
-		to[3 * i + 1] = ip + 2 * i;
+		to[3 * i] = ip - 16 * i;
+		to[3 * i + 1] = ip - 16 * i - 8;
 		to[3 * i + 2] = i & 1; /* mispred */
 	}
 	return cnt ? (long)(cnt * sizeof(struct perf_branch_entry)) : -2; /* ENOENT */
