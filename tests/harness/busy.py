@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Tests of what a busy machine may spoil."""
 import functools
+import os
 
 
 def retried(test):
@@ -15,3 +16,9 @@ def retried(test):
                 pass
         return test(*args, **kwargs)
     return tries
+
+
+def stolen_ns():
+    """The time a hypervisor took of all CPUs so far, as /proc/stat has it, in whole ticks."""
+    with open("/proc/stat", encoding="ascii") as file:
+        return int(file.readline().split()[8]) * 10**9 // os.sysconf("SC_CLK_TCK")
