@@ -21,7 +21,7 @@ static volatile uint64_t sink;
 
 BURN_FN static void in_handler(void)
 {
-	burn_units(1);
+	burn_units(6);
 }
 
 BURN_FN static void on_signal(int number)
