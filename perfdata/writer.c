@@ -23,10 +23,17 @@ struct feat {
 	bool set;
 };
 
+/* A file that grows is given room ahead, RESERVE_BYTES at a time: its pages then cost the file
+ * system two thirds of the work. Not the short file of a slow capture, which would hold most of it
+ * in vain if the program is killed. */
+enum { RESERVE_BYTES = 8 << 20, RESERVE_FROM_BYTES = 4 << 20 };
+
 struct pd_writer {
 	int fd;
 	bool own_fd, pipe, finished;
-	int err; /* the first failure; every later call returns it */
+	bool no_reserve;    /* the file system has none */
+	__u64 reserved_end; /* 0: nothing was reserved */
+	int err;	    /* the first failure; every later call returns it */
 	const struct pd_events *events;
 	struct pd_file_header header;
 	__u64 data_bytes;
@@ -341,6 +348,30 @@ static void append_what_fits(struct pd_writer *w, const char *records, size_t by
 	}
 }
 
+/* Room for what is to be written at end. Without it the write itself finds some, or fails. */
+static void reserve(struct pd_writer *w, __u64 end, size_t bytes)
+{
+	__u64 reserve_bytes = bytes > RESERVE_BYTES ? bytes : RESERVE_BYTES;
+
+	if (w->pipe || w->no_reserve || end < RESERVE_FROM_BYTES || end + bytes <= w->reserved_end)
+		return;
+	w->reserved_end = end + reserve_bytes;
+	w->no_reserve =
+		fallocate(w->fd, FALLOC_FL_KEEP_SIZE, (off_t)end, (off_t)reserve_bytes) != 0;
+}
+
+/* What was reserved behind the end is the file's until it is cut there. */
+static void unreserve(struct pd_writer *w)
+{
+	struct stat st;
+
+	if (!w->reserved_end || fstat(w->fd, &st) || (__u64)st.st_size >= w->reserved_end)
+		return;
+	if (ftruncate(w->fd, st.st_size)) {
+		/* It takes up room on the disk, and has no other effect. */
+	}
+}
+
 int pd_writer__append(struct pd_writer *w, const void *records, size_t bytes)
 {
 	__u64 end = w->header.data.offset + w->data_bytes;
@@ -349,6 +380,7 @@ int pd_writer__append(struct pd_writer *w, const void *records, size_t bytes)
 		return w->err;
 	if (w->finished)
 		return fail(w, -EINVAL, "write");
+	reserve(w, end, bytes);
 	w->err = write_all(w->fd, records, bytes, w->pipe ? -1 : (__s64)end);
 	if (!w->err) {
 		w->data_bytes += bytes;
@@ -586,6 +618,7 @@ void pd_writer__close(struct pd_writer *w)
 	/* Abandoned: leave what was appended readable. */
 	if (!w->pipe && w->fd >= 0 && !w->finished && w->header.data.bytes != w->data_bytes)
 		write_data_size(w);
+	unreserve(w);
 	for (size_t i = 0; i < sizeof(w->feats) / sizeof(w->feats[0]); i++)
 		free(w->feats[i].data);
 	free(w->blob);

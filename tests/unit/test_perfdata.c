@@ -3,6 +3,7 @@
  * test_perfdata.c - what the writer of perf.data writes, its reader reads: files and streams,
  * features, private data, checkpoints, and what happens when a write fails.
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -322,6 +323,48 @@ TEST(size_limit)
 	read_path(path, &o);
 	CHECK(!o.open_err && !o.next_rc && !o.unfinished);
 	CHECK_EQ(o.sample_cnt, 4);
+	done(path);
+	pd_events__free(t);
+}
+
+static __u64 blocks_bytes(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) ? 0 : (__u64)st.st_blocks * 512;
+}
+
+/* Room is reserved behind a long file while it grows, and given back. */
+TEST(reserved_room)
+{
+	static __u64 records[1 << 16];
+	struct pd_events *t = our_events();
+	size_t bytes = our_records((char *)records, sizeof(records), t, 4000);
+	char *path = temp_file("", 0);
+	struct pd_writer *w = NULL;
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool can = !fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 4096);
+	unsigned cnt = 0;
+	struct outcome o;
+	struct stat st;
+
+	close(fd);
+	CHECK_EQ(pd_writer__open(path, t, NULL, &w), 0);
+	CHECK_EQ(pd_writer__feature(w, PD_FEAT_NRCPUS, "12345678", 8), 0);
+	for (; pd_writer__data_bytes(w) < 3 << 20; cnt++)
+		CHECK_EQ(pd_writer__append(w, records, bytes), 0);
+	CHECK(blocks_bytes(path) < 4 << 20);
+	for (; pd_writer__data_bytes(w) < 20 << 20; cnt++)
+		CHECK_EQ(pd_writer__append(w, records, bytes), 0);
+	CHECK_EQ(stat(path, &st), 0);
+	CHECK(st.st_size < 21 << 20);
+	CHECK(blocks_bytes(path) > 21 << 20 || !can);
+	CHECK_EQ(pd_writer__finish(w), 0);
+	pd_writer__close(w);
+	CHECK(blocks_bytes(path) < 21 << 20);
+	read_path(path, &o);
+	CHECK(!o.open_err && !o.next_rc && !o.unfinished);
+	CHECK_EQ(o.sample_cnt, 4000 * cnt);
 	done(path);
 	pd_events__free(t);
 }
