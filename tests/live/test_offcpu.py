@@ -21,6 +21,11 @@ def perf(command, data, *options):
                    env={"LC_ALL": "C", "PAGER": "cat"}).ok().out
 
 
+def places_of_switches():
+    """Hidden names may be known from before."""
+    return ["__schedule"] + ["[[kernel.kallsyms]]"] * (not needs.kernel_names())
+
+
 class Recording:
     """What perf recorded of the workload waiter. Reads of the file are kept."""
 
@@ -121,7 +126,7 @@ def test_known_waits(record, pipe):
     stacks = record(*ALL_CPUS, "--switch-events", "-g", pipe=pipe).off()
     check_waits(stacks)
     longest = max((s for s in stacks if "wait_long" in s), key=stacks.get)
-    assert longest[0] == "waiter" and longest[-1] == "__schedule"
+    assert longest[0] == "waiter" and longest[-1] in places_of_switches()
 
 
 @retried
@@ -161,7 +166,7 @@ def test_perf_sched_record(tool, workload, tmp_path):
     stacks = Recording(tool, data).off()
     sums = by_comm(stacks)
     assert 400e6 <= sums["waiter"] < 800e6 and 360e6 <= sums["partner"] < 800e6
-    assert ("waiter", "__schedule") in stacks
+    assert any(("waiter", place) in stacks for place in places_of_switches())
 
 
 @pytest.mark.parametrize("pipe", [False, True])
