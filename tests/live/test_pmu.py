@@ -437,7 +437,8 @@ def test_more_children_than_the_filter_has_room_for(agent, tmp_path, where):
                       "i=0; while [ $i -lt 17000 ]; do (:); i=$((i+1)); done"], cwd=tmp_path,
                      timeout=120).ok()
     found = Metrics(result)
-    assert 16990 <= found.reasons["exited"] <= 17001 and "warning" not in result.err
+    assert "warning" not in result.err, result.err
+    assert 16990 <= found.reasons["exited"] <= 17001
 
 
 def test_one_cpu(agent, spawn, workload, tmp_path):

@@ -19,6 +19,7 @@ SLOW = "another tool takes longer than the test waits"
 TABLES = "unwind tables come later than the test has time for"
 LONG = "a capture under strace lasts longer, and has more samples"
 LOSSES = "the reader comes late, and the ring has no room meanwhile"
+FREED = "the kernel frees processes late, and the filter has no room meanwhile: a warning"
 END = "the capture ends later than was asked for"
 # Where they fail, it is for the slowness of emulation as a rule. They run all the same, and what is
 # wrong there, rather than missing, fails (pytest.fail).
@@ -28,7 +29,8 @@ TOO_SLOW = {
         "test_profile_of_the_capture_and_of_its_file_are_the_same": INLINED,
         "test_nothing_is_lost_when_all_cpus_are_busy": RARE, "test_one_cpu": RARE,
         "test_events": RARE},
-    "test_cli.py": {"test_duration_shorter_than_the_command": END},
+    "test_cli.py": {"test_duration_shorter_than_the_command": END,
+                    "test_signals_end_the_capture_early": LATE},
     "test_consumers.py": {"test_perf": START, "test_go_pprof": START,
                           "test_go_pprof_difference": RARE},
     "test_enrolment.py": {
@@ -43,16 +45,19 @@ TOO_SLOW = {
                        "test_without_tracefs": WAITS, "test_among_others": WAITS},
     "test_offcpu_capture.py": {
         "test_preempted": WAITS, "test_probability": RARE, "test_rate": RARE,
+        "test_shorter_waits_do_not_count": RARE,
         "test_what_a_program_waits_for": WAITS},
     "test_pmu.py": {"test_slices_and_waits_as_perf_records_them": APART,
                     "test_the_kernel_counts_the_same": APART,
-                    "test_events_are_counted_for_who_runs": APART, "test_threads_that_exit": APART},
+                    "test_events_are_counted_for_who_runs": APART, "test_threads_that_exit": APART,
+                    "test_more_children_than_the_filter_has_room_for": FREED},
     "test_unwind.py": {"test_hard_stacks": RARE, "test_short_copies_are_said": RARE,
                        "test_stream": RARE},
     "test_unwind_bpf.py": {"test_openssl": RARE, "test_workload": RARE, "test_traps": RARE,
                            "test_built_by_clang": RARE, "test_directory": RARE},
     "test_unwind_lifecycle.py": {
         "test_many_mappings": TABLES, "test_modes": TABLES, "test_odd_images": TABLES,
+        "test_short_lives": TABLES,
         "test_whole_system_at_work": TABLES},
     "test_workloads.py": {
         "test_depth22_windows_and_frames": START, "test_fixedgraph_shares": START,
