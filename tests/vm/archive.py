@@ -102,9 +102,9 @@ Acquire::http::Timeout "30";
         self.folder = self.folder.absolute()
         self.conf = self.folder / "apt.conf"
         stamp = self.folder / "stamp"
+        self._configure()  # with this folder's name, which may have been moved here
         if stamp.exists() and time.time() - stamp.stat().st_mtime < LISTS_FRESH_S:
             return
-        self._configure()
         try:
             self.apt("get", "update")
         except Missing as why:
