@@ -22,7 +22,7 @@ static __always_inline bool current_ids(__u32 *tgid, __u32 *tid)
 			return false;
 		*tgid = ns.tgid;
 		*tid = ns.pid;
-		return true;
+		return ns.tgid && ns.pid; /* another CPU may take them just now: it has exited */
 	}
 	both = bpf_get_current_pid_tgid();
 	*tgid = both >> 32;

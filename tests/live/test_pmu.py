@@ -438,7 +438,7 @@ def test_more_children_than_the_filter_has_room_for(agent, tmp_path, where):
                      timeout=120).ok()
     found = Metrics(result)
     assert "warning" not in result.err, result.err
-    assert 16990 <= found.reasons["exited"] <= 17001
+    assert 17000 <= found.reasons["exited"] <= 17001
 
 
 def test_one_cpu(agent, spawn, workload, tmp_path):

@@ -19,7 +19,6 @@ SLOW = "another tool takes longer than the test waits"
 TABLES = "unwind tables come later than the test has time for"
 LONG = "a capture under strace lasts longer, and has more samples"
 LOSSES = "the reader comes late, and the ring has no room meanwhile"
-FREED = "the kernel frees processes late, and the filter has no room meanwhile: a warning"
 END = "the capture ends later than was asked for"
 # Where they fail, it is for the slowness of emulation as a rule. They run all the same, and what is
 # wrong there, rather than missing, fails (pytest.fail).
@@ -49,8 +48,7 @@ TOO_SLOW = {
         "test_what_a_program_waits_for": WAITS},
     "test_pmu.py": {"test_slices_and_waits_as_perf_records_them": APART,
                     "test_the_kernel_counts_the_same": APART,
-                    "test_events_are_counted_for_who_runs": APART, "test_threads_that_exit": APART,
-                    "test_more_children_than_the_filter_has_room_for": FREED},
+                    "test_events_are_counted_for_who_runs": APART, "test_threads_that_exit": APART},
     "test_unwind.py": {"test_hard_stacks": RARE, "test_short_copies_are_said": RARE,
                        "test_stream": RARE},
     "test_unwind_bpf.py": {"test_openssl": RARE, "test_workload": RARE, "test_traps": RARE,
