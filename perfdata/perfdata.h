@@ -269,7 +269,7 @@ int pd_writer__open(const char *path, const struct pd_events *events,
 		    const struct pd_writer_opts *opts, struct pd_writer **out);
 /** Write whole records. One write(2), no copy. A failed or short write cuts the file back to
  *  its last whole record; every later call returns the same error. A file of more than 4 MiB has
- *  up to 8 MiB reserved behind its end (fallocate) until it is closed.
+ *  up to 8 MiB reserved behind its end (fallocate) until it is finished or closed.
  *  @return 0 or -errno (-ENOSPC, -EFBIG, -EIO, -EPIPE...) */
 int pd_writer__append(struct pd_writer *w, const void *records, size_t bytes);
 /** Make what was appended visible: rewrite the header's data size (pwrite of 8 bytes). Nothing

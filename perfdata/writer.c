@@ -23,15 +23,15 @@ struct feat {
 	bool set;
 };
 
-/* A file that grows is given room ahead, RESERVE_BYTES at a time: its pages then cost the file
- * system two thirds of the work. Not the short file of a slow capture, which would hold most of it
+/* A file that grows is given room ahead, RESERVE_BYTES at a time: writing then costs a
+ * fifth less. Not the short file of a slow capture, which would hold most of it
  * in vain if the program is killed. */
 enum { RESERVE_BYTES = 8 << 20, RESERVE_FROM_BYTES = 4 << 20 };
 
 struct pd_writer {
 	int fd;
 	bool own_fd, pipe, finished;
-	bool no_reserve;    /* the file system has none */
+	bool no_reserve;    /* the file system has none, or no more */
 	__u64 reserved_end; /* 0: nothing was reserved */
 	int err;	    /* the first failure; every later call returns it */
 	const struct pd_events *events;
@@ -348,28 +348,39 @@ static void append_what_fits(struct pd_writer *w, const char *records, size_t by
 	}
 }
 
-/* Room for what is to be written at end. Without it the write itself finds some, or fails. */
-static void reserve(struct pd_writer *w, __u64 end, size_t bytes)
-{
-	__u64 reserve_bytes = bytes > RESERVE_BYTES ? bytes : RESERVE_BYTES;
-
-	if (w->pipe || w->no_reserve || end < RESERVE_FROM_BYTES || end + bytes <= w->reserved_end)
-		return;
-	w->reserved_end = end + reserve_bytes;
-	w->no_reserve =
-		fallocate(w->fd, FALLOC_FL_KEEP_SIZE, (off_t)end, (off_t)reserve_bytes) != 0;
-}
-
 /* What was reserved behind the end is the file's until it is cut there. */
 static void unreserve(struct pd_writer *w)
 {
 	struct stat st;
 
-	if (!w->reserved_end || fstat(w->fd, &st) || (__u64)st.st_size >= w->reserved_end)
+	if (!w->reserved_end || fstat(w->fd, &st))
 		return;
+	w->reserved_end = 0;
 	if (ftruncate(w->fd, st.st_size)) {
 		/* It takes up room on the disk, and has no other effect. */
 	}
+}
+
+/* Room for what is to be written at end. Without it the write itself finds some, or fails; on a
+ * disk that is nearly full a failed call may have kept all that was left. */
+static void reserve(struct pd_writer *w, __u64 end, size_t bytes)
+{
+	__u64 reserve_bytes = bytes > RESERVE_BYTES ? bytes : RESERVE_BYTES;
+	bool had_pipe, had_size;
+	sigset_t set, old;
+	int err = 0;
+
+	if (w->pipe || w->no_reserve || end < RESERVE_FROM_BYTES || end + bytes <= w->reserved_end)
+		return;
+	signals_hold(&set, &old, &had_pipe, &had_size); /* tmpfs minds the limit of a file's size */
+	if (fallocate(w->fd, FALLOC_FL_KEEP_SIZE, (off_t)end, (off_t)reserve_bytes))
+		err = -errno;
+	signals_release(&set, &old, had_pipe, had_size, err);
+	w->reserved_end = end + reserve_bytes;
+	if (!err)
+		return;
+	unreserve(w);
+	w->no_reserve = err != -EINTR;
 }
 
 int pd_writer__append(struct pd_writer *w, const void *records, size_t bytes)
@@ -603,6 +614,7 @@ int pd_writer__finish(struct pd_writer *w)
 		else if (!drop_largest_feature(w))
 			break;
 	}
+	unreserve(w);
 	return w->err;
 }
 

@@ -342,6 +342,7 @@ TEST(reserved_room)
 	size_t bytes = our_records((char *)records, sizeof(records), t, 4000);
 	char *path = temp_file("", 0);
 	struct pd_writer *w = NULL;
+	__u64 reserved_bytes = 0;
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	bool can = !fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 4096);
 	unsigned cnt = 0;
@@ -354,19 +355,62 @@ TEST(reserved_room)
 	for (; pd_writer__data_bytes(w) < 3 << 20; cnt++)
 		CHECK_EQ(pd_writer__append(w, records, bytes), 0);
 	CHECK(blocks_bytes(path) < 4 << 20);
-	for (; pd_writer__data_bytes(w) < 20 << 20; cnt++)
+	for (; pd_writer__data_bytes(w) < 20 << 20; cnt++) {
 		CHECK_EQ(pd_writer__append(w, records, bytes), 0);
-	CHECK_EQ(stat(path, &st), 0);
-	CHECK(st.st_size < 21 << 20);
-	CHECK(blocks_bytes(path) > 21 << 20 || !can);
+		CHECK_EQ(stat(path, &st), 0);
+		if (blocks_bytes(path) > (__u64)st.st_size + reserved_bytes)
+			reserved_bytes = blocks_bytes(path) - (__u64)st.st_size;
+	}
+	CHECK(reserved_bytes > 4 << 20 || !can);
 	CHECK_EQ(pd_writer__finish(w), 0);
-	pd_writer__close(w);
 	CHECK(blocks_bytes(path) < 21 << 20);
+	pd_writer__close(w);
 	read_path(path, &o);
 	CHECK(!o.open_err && !o.next_rc && !o.unfinished);
 	CHECK_EQ(o.sample_cnt, 4000 * cnt);
 	done(path);
 	pd_events__free(t);
+}
+
+/* As size_limit, where room is reserved: on tmpfs, whose fallocate(2) minds the limit, too. */
+TEST(size_limit_of_a_long_file)
+{
+	static __u64 records[1 << 16];
+	const char *folders[] = {"/tmp", "/dev/shm"};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct pd_events *t = our_events();
+		size_t bytes = our_records((char *)records, sizeof(records), t, 4000);
+		struct pd_writer *w = NULL;
+		struct rlimit old, limit;
+		char path[64];
+		int err = 0;
+		struct outcome o;
+		struct stat st;
+
+		if (access(folders[i], W_OK))
+			continue;
+		snprintf(path, sizeof(path), "%s/perfdata-limit-%d", folders[i], (int)getpid());
+		CHECK_EQ(pd_writer__open(path, t, NULL, &w), 0);
+		CHECK_EQ(pd_writer__feature(w, PD_FEAT_NRCPUS, "12345678", 8), 0);
+		CHECK_EQ(getrlimit(RLIMIT_FSIZE, &old), 0);
+		limit = old;
+		limit.rlim_cur = 10 << 20;
+		setrlimit(RLIMIT_FSIZE, &limit);
+		while (!err && pd_writer__data_bytes(w) < 20 << 20)
+			err = pd_writer__append(w, records, bytes);
+		CHECK_EQ(err, -EFBIG);
+		setrlimit(RLIMIT_FSIZE, &old);
+		CHECK(pd_writer__data_bytes(w) > (10 << 20) - 8192);
+		CHECK_EQ(pd_writer__finish(w), -EFBIG);
+		CHECK_EQ(stat(path, &st), 0);
+		CHECK((__u64)st.st_blocks * 512 < 11 << 20);
+		pd_writer__close(w);
+		read_path(path, &o);
+		CHECK(!o.open_err && !o.next_rc && !o.unfinished);
+		unlink(path);
+		pd_events__free(t);
+	}
 }
 
 /* ---- other inputs -------------------------------------------------------------------- */

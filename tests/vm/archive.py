@@ -59,6 +59,12 @@ def unpack(deb, into):
         raise Missing(f"{deb.name}: failed to unpack")
 
 
+def write_changed(path, text):
+    """Not under the hands of another that reads the same."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
 class Suite:
     """One suite of one architecture, in folder. Several suites are joined with commas: the
     newest version of a package among them counts."""
@@ -73,10 +79,10 @@ class Suite:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         (self.folder / "status").touch()
         option = f"[signed-by={KEYRING}] " if KEYRING.exists() else ""
-        (self.folder / "sources.list").write_text("".join(
+        write_changed(self.folder / "sources.list", "".join(
             f"deb {option}{security if name.endswith('-security') else main} {name} main\n"
             for name in self.suites if security or not name.endswith("-security")))
-        self.conf.write_text(f'''Dir::State "{self.folder}/state";
+        write_changed(self.conf, f'''Dir::State "{self.folder}/state";
 Dir::State::status "{self.folder}/status";
 Dir::Cache "{self.folder}/cache";
 Dir::Etc::sourcelist "{self.folder}/sources.list";
