@@ -23,9 +23,9 @@ struct feat {
 	bool set;
 };
 
-/* A file that grows is given room ahead, RESERVE_BYTES at a time: writing then costs a
- * fifth less. Not the short file of a slow capture, which would hold most of it
- * in vain if the program is killed. */
+/* A file that grows is given room ahead, RESERVE_BYTES at a time: writing then costs a fifth less.
+ * Not the short file of a slow capture, which would hold most of it in vain if the program is
+ * killed. */
 enum { RESERVE_BYTES = 8 << 20, RESERVE_FROM_BYTES = 4 << 20 };
 
 struct pd_writer {

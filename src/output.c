@@ -128,7 +128,7 @@ static int write_profile(struct pa_agent *a, const struct pa_output *o)
 	const char *path = o->profile;
 	int err;
 
-	if (!path)
+	if (!session || !path)
 		return 0;
 	err = pa_pprof__write(&session, 1, &opts, path);
 	if (err)
@@ -188,8 +188,12 @@ static int finish_perf_data(struct pa_agent *a, struct pa_output *o)
 	struct pd_blob_capture info = a->info;
 	int err;
 
-	if (!o->writer)
+	if (!o->session || !o->writer)
 		return 0;
+	if (o->failed) {
+		pd_writer__finish(o->writer); /* whole up to its last record */
+		return 0;
+	}
 	info.fired_cnt = o->fired_cnt;
 	info.written_cnt = o->written_cnt;
 	info.lost_cnt = o->lost_cnt;
@@ -314,19 +318,6 @@ static int last_passes(struct pa_agent *a)
 	return err ? pa_agent_capture_failed(a, err) : 0;
 }
 
-static int finish_output(struct pa_agent *a, struct pa_output *o)
-{
-	int err, first;
-
-	if (!o->session)
-		return 0;
-	first = write_profile(a, o);
-	err = o->failed ? 0 : finish_perf_data(a, o);
-	if (o->failed && o->writer)
-		pd_writer__finish(o->writer); /* whole up to its last record */
-	return first ? first : err;
-}
-
 static int resolve(struct pa_agent *a, struct pa_output *o)
 {
 	int err = o->session ? pa_session__resolve(o->session) : 0;
@@ -334,17 +325,21 @@ static int resolve(struct pa_agent *a, struct pa_output *o)
 	return err ? pa_agent_fail(a, err, "out of memory") : 0;
 }
 
-/* What was sampled, into profiles and perf.data. @return 0, -errno of the first that failed */
+/* What was sampled, into perf.data and profiles: in this order, for the first give back what was
+ * reserved of the disk. @return 0, -errno of the first that failed */
 static int finish_outputs(struct pa_agent *a)
 {
-	int err = resolve(a, &a->on), off_err = resolve(a, &a->off);
+	int err = resolve(a, &a->on), off_err = resolve(a, &a->off), profile_err;
 
 	take_result(a);
 	if (err || off_err)
 		return -ENOMEM;
-	err = finish_output(a, &a->on);
-	off_err = finish_output(a, &a->off);
-	return err ? err : off_err;
+	err = finish_perf_data(a, &a->on);
+	off_err = finish_perf_data(a, &a->off);
+	err = err ? err : off_err;
+	profile_err = write_profile(a, &a->on);
+	off_err = write_profile(a, &a->off);
+	return err ? err : profile_err ? profile_err : off_err;
 }
 
 int pa_agent__finish(struct pa_agent *a)

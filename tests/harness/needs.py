@@ -80,11 +80,15 @@ def create_llvm_prof():
     return command("create_llvm_prof", "autofdo")
 
 
+def release():
+    """Of Linux: (major, minor)."""
+    return tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
+
+
 def locked_memory():
     """What to put before a command that loads BPF programs as an ordinary user: before Linux 5.11
     maps count as locked memory."""
-    release = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
-    return [] if release >= (5, 11) else [command("prlimit"), "--memlock=unlimited"]
+    return [] if release() >= (5, 11) else [command("prlimit"), "--memlock=unlimited"]
 
 
 def cpus(count):

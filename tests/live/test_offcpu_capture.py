@@ -188,11 +188,6 @@ def test_rate(offcpu, workload, spawn):
 
 # ---- waits that the capture cuts ---------------------------------------------------------------
 
-def release():
-    """Of Linux. Since 5.18 the stack of another thread can be read."""
-    return tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
-
-
 @retried
 def test_preempted_all_the_time(hog, start, spawn, workload):
     """As above, of a thread that never gets its CPU."""
@@ -203,7 +198,7 @@ def test_preempted_all_the_time(hog, start, spawn, workload):
     samples = found.samples()
     assert sum(ns for ns, _, _ in samples) == pytest.approx(1e9, rel=0.03)
     assert {labels["reason"][0] for _, _, labels in samples} == {"preempted"}
-    if release() >= (5, 18):
+    if needs.release() >= (5, 18):  # the stack of another thread can be read
         assert all("main" in names for _, names, _ in samples)
 
 
@@ -218,9 +213,9 @@ def test_waiting_all_the_time(start, spawn, workload):
     assert sum(ns for ns, _, _ in samples) == pytest.approx(1e9, rel=0.03)
     ns, names, labels = max(samples)
     assert labels["reason"] == ["blocked"] and int(labels["pid"][0]) == child
-    if needs.kernel_names() and release() >= (5, 9):
+    if needs.kernel_names() and needs.release() >= (5, 9):
         assert any("nanosleep" in n for n in names)
-    if release() >= (5, 18):
+    if needs.release() >= (5, 18):
         assert "main" in names and "burn_sleep" in names
         assert "1 threads waited when it began, 0 of them without user stack" in found.text
     assert found.folded()
