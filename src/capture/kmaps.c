@@ -2,7 +2,7 @@
 /*
  * kmaps.c - where the kernel's text and its modules lie, from kallsyms, /proc/modules and sysfs.
  * perf wants the kernel's map to be named after its first symbol, with that symbol's address as
- * pgoff, to undo address randomization.
+ * pgoff, to undo address randomization: _text, or _stext where kallsyms hasn't it (aarch64).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -93,20 +93,25 @@ int pa_kmaps__append(const struct pd_events *events, uint64_t sample_id, struct 
 {
 	struct kmaps k = {events, sample_id, out, cb, ctx};
 	struct pa_kallsyms *syms;
-	uint64_t text, stext, etext;
+	uint64_t text = 0, stext = 0, etext;
+	bool has_text, has_stext;
 	int err;
 
 	err = pa_kallsyms__load(NULL, &syms);
 	if (err)
 		return err;
-	err = pa_kallsyms__address(syms, "_text", &text);
-	if (!err && pa_kallsyms__address(syms, "_stext", &stext))
+	has_text = !pa_kallsyms__address(syms, "_text", &text);
+	has_stext = !pa_kallsyms__address(syms, "_stext", &stext);
+	if (!has_stext)
 		stext = text;
-	if (!err && (pa_kallsyms__address(syms, "_etext", &etext) || etext <= stext))
+	if (!has_text)
+		text = stext;
+	if (!(has_text || has_stext) || pa_kallsyms__address(syms, "_etext", &etext) ||
+	    etext <= stext)
 		err = -ENOENT;
 	pa_kallsyms__free(syms);
 	if (!err)
-		err = put_map(&k, "[kernel.kallsyms]_text", "[kernel.kallsyms]", stext,
-			      etext - stext, text, "/sys/kernel/notes");
+		err = put_map(&k, has_text ? "[kernel.kallsyms]_text" : "[kernel.kallsyms]_stext",
+			      "[kernel.kallsyms]", stext, etext - stext, text, "/sys/kernel/notes");
 	return err ? err : put_modules(&k);
 }

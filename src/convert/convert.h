@@ -119,8 +119,8 @@ int pa_session__take_tracing(struct pa_session *s, const void *data, size_t byte
 int pa_session__feed_reader(struct pa_session *s, struct pd_reader *r);
 /** What a failed call did not find, and what to do about it; "" when there is nothing to say. */
 const char *pa_session__errmsg(const struct pa_session *s);
-/** Where the kernel's text lay when the data was recorded. @return 0 unknown */
-uint64_t pa_session__kernel_text(const struct pa_session *s);
+/** Where the kernel's text lay when the data was recorded. */
+struct pa_kernel_text pa_session__kernel_text(const struct pa_session *s);
 /** Symbolize every distinct address of every stack. Call once, after the last record.
  *  @return 0 or -ENOMEM */
 int pa_session__resolve(struct pa_session *s);

@@ -168,6 +168,16 @@ static int feed_module(struct pa_session *s, const struct pd_mmap *m)
 	return pa_symbolizer__add_module(s->opts.symbolizer, &ref);
 }
 
+static void note_kernel_text(struct pa_session *s, const struct pd_mmap *m)
+{
+	static const char *const names[] = {"_text", "_stext"};
+
+	for (size_t i = 0; i < 2 && !s->kernel_text.addr; i++)
+		if (!strncmp(m->filename, "[kernel.kallsyms]", 17) &&
+		    !strcmp(m->filename + 17, names[i]))
+			s->kernel_text = (struct pa_kernel_text){names[i], m->pgoff};
+}
+
 /* Kernel text and modules are one image; its records tell its build-id and where modules are. */
 static int feed_kernel_map(struct pa_session *s, const struct pd_mmap *m)
 {
@@ -178,9 +188,7 @@ static int feed_kernel_map(struct pa_session *s, const struct pd_mmap *m)
 	if (m->filename[0] == '/')
 		return feed_module(s, m);
 	/* perf names the map after its first symbol, whose address is pgoff */
-	if (!s->kernel_text && (!strcmp(m->filename, "[kernel.kallsyms]_text") ||
-				!strcmp(m->filename, "[kernel.kallsyms]_stext")))
-		s->kernel_text = m->pgoff;
+	note_kernel_text(s, m);
 	if (m->build_id_bytes && m->build_id_bytes <= PD_BUILD_ID_MAX &&
 	    !strncmp(m->filename, "[kernel.kallsyms]", 17)) {
 		memcpy(s->images[i].build_id, m->build_id, m->build_id_bytes);
@@ -503,7 +511,7 @@ void pa_session__stats(const struct pa_session *s, struct pa_session_stats *out)
 	out->lost_cnt = s->lost_samples_cnt ? s->lost_samples_cnt : s->lost_records_cnt;
 }
 
-uint64_t pa_session__kernel_text(const struct pa_session *s)
+struct pa_kernel_text pa_session__kernel_text(const struct pa_session *s)
 {
 	return s->kernel_text;
 }

@@ -60,8 +60,8 @@ struct pa_session {
 
 	struct pa_session_image *images;
 	size_t image_cnt, image_cap;
-	uint32_t kernel_plus1; /* index of the kernel's image + 1 */
-	uint64_t kernel_text;  /* where the kernel's text was when it was recorded; 0 unknown */
+	uint32_t kernel_plus1;		   /* index of the kernel's image + 1 */
+	struct pa_kernel_text kernel_text; /* where it was when it was recorded */
 	struct pa_index image_table;
 	struct pa_named_build_id *build_ids;
 	size_t build_id_cnt, build_id_cap;

@@ -358,6 +358,23 @@ int pa_elfsyms__load(const struct pa_elf *e, const char *path, const struct pa_s
 	return err;
 }
 
+int pa_elfsyms__value(const struct pa_elf *e, const char *name, uint64_t *value)
+{
+	struct pa_symbuild b = {0};
+	int err = add_table(&b, e, pa_elf__section(e, NULL, SHT_SYMTAB));
+	size_t i = 0;
+
+	while (!err && i < b.cnt && strcmp(b.names + b.raw[i].name, name))
+		i++;
+	if (!err && i == b.cnt)
+		err = -ENOENT;
+	if (!err)
+		*value = b.raw[i].addr;
+	free(b.raw);
+	free(b.names);
+	return err;
+}
+
 void pa_elfsyms__free(struct pa_elfsyms *t)
 {
 	if (!t)

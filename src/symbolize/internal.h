@@ -133,6 +133,9 @@ struct pa_symbuild {
  *  @return 0 (also without symbols), -errno of pa_elf__open_fd */
 int pa_elfsyms__load(const struct pa_elf *e, const char *path, const struct pa_search *search,
 		     struct pa_elfsyms **out);
+/** The value of a symbol of the file's own table, also of one that pa_elfsyms leaves out for
+ * another at its address. @return 0, -ENOENT, -ENOMEM */
+int pa_elfsyms__value(const struct pa_elf *e, const char *name, uint64_t *value);
 void pa_elfsyms__free(struct pa_elfsyms *t);
 size_t pa_elfsyms__memory_bytes(const struct pa_elfsyms *t);
 /** File offset to virtual address. @return 0 or -ENOENT */
@@ -306,12 +309,13 @@ void pa_jit_name__decode(const char *raw, struct pa_jit_name *out);
 
 /* ---- vmlinux.c ------------------------------------------------------------------------------ */
 
-/** The functions of a vmlinux, moved so that _text or _stext is at kernel_text (0: not moved).
+/** The functions of a vmlinux, moved so that its text is at kernel_text (0: not moved).
  *  @return 0, -ENOENT no symbols, -ENOMEM, -errno */
-int pa_vmlinux__load_path(const char *path, uint64_t kernel_text, struct pa_kallsyms **out);
+int pa_vmlinux__load_path(const char *path, struct pa_kernel_text kernel_text,
+			  struct pa_kallsyms **out);
 /** The symbols of the kernel of that build-id. @return 0, -ENOENT, -ENOMEM, -errno */
 int pa_vmlinux__find(const struct pa_search *search, const uint8_t *id, size_t bytes,
-		     uint64_t kernel_text, struct pa_kallsyms **out);
+		     struct pa_kernel_text kernel_text, struct pa_kallsyms **out);
 
 /* ---- kmodule.c: modules of the kernel of another boot --------------------------------------- */
 
@@ -404,8 +408,8 @@ struct pa_symbolizer {
 	struct pa_kallsyms *kallsyms;
 	struct pa_kmodules modules;
 	bool kallsyms_tried, kallsyms_reloaded;
-	bool has_saved;	      /* images with saved symbols */
-	uint64_t kernel_text; /* where the data's kernel was; 0 unknown */
+	bool has_saved;			   /* images with saved symbols */
+	struct pa_kernel_text kernel_text; /* where the data's kernel was */
 	uint64_t table_bytes;
 	size_t held_cnt, held_max;
 	struct pa_symbolizer_stats stats;

@@ -18,7 +18,7 @@
 #include "symbolize/internal.h"
 
 #define CACHE_MAGIC 0x4B414C53u
-#define CACHE_VERSION 4u
+#define CACHE_VERSION 5u
 #define CACHE_NAME "kallsyms.cache"
 #define CACHE_MAX_BYTES (1u << 30)
 #define READ_BYTES 65536

@@ -243,10 +243,15 @@ static int take_line(struct pa_kallsyms *k, const char *p, const char *newline)
 		s.addr = s.addr << 4 | (unsigned)digit;
 		p++;
 	}
-	if (p == start || p - start > 16 || p[0] != ' ' || !rank_of(p[1]) || p[2] != ' ')
+	if (p == start || p - start > 16 || newline - p < 3 || p[0] != ' ' || p[2] != ' ')
 		return 0;
 	s.rank = rank_of(p[1]);
 	p += 3;
+	/* where the text ends the data may begin, and the symbol be called data (aarch64) */
+	if (!s.rank && !strncmp(p, "_etext", 6) && (unsigned char)p[6] <= ' ')
+		s.rank = 1;
+	if (!s.rank)
+		return 0;
 	bytes = copy_name(k->names + k->names_bytes, p);
 	p += bytes;
 	if (!bytes || bytes > NAME_BYTES_MAX || (p != newline && *p != '\t' && *p != ' '))

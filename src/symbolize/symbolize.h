@@ -145,11 +145,18 @@ int pa_symbolizer__refresh(struct pa_symbolizer *s, struct pa_image *image);
 int pa_symbolizer__set_jitdump(struct pa_symbolizer *s, pid_t pid, uint64_t start_ns,
 			       const char *path);
 
+/** The kernel's first symbol, after which perf names the kernel's map: "_text", or "_stext" where
+ *  kallsyms hasn't that (aarch64). */
+struct pa_kernel_text {
+	const char *name; /* static */
+	uint64_t addr;	  /* 0 unknown */
+};
 /** Say where data that was recorded elsewhere or earlier comes from.
  *  @param live         as in the options; before the first image
- *  @param kernel_text  address of the kernel's _text or _stext then; 0 unknown. Another one now
- *                      means another boot: then kallsyms is not used; before the first lookup */
-void pa_symbolizer__set_origin(struct pa_symbolizer *s, bool live, uint64_t kernel_text);
+ *  @param kernel_text  where it was then. Elsewhere now means another boot: then kallsyms is not
+ *                      used; before the first lookup */
+void pa_symbolizer__set_origin(struct pa_symbolizer *s, bool live,
+			       struct pa_kernel_text kernel_text);
 /** Where a module of the data's kernel was. Strings are borrowed for the call. */
 struct pa_kmodule_ref {
 	const char *path; /* of its .ko file, as in the MMAP record */

@@ -192,7 +192,8 @@ static int lookup_elf(struct pa_symbolizer *s, struct pa_image *image, uint64_t 
 
 /* ---- the kernel ---------------------------------------------------------------------------- */
 
-void pa_symbolizer__set_origin(struct pa_symbolizer *s, bool live, uint64_t kernel_text)
+void pa_symbolizer__set_origin(struct pa_symbolizer *s, bool live,
+			       struct pa_kernel_text kernel_text)
 {
 	s->opts.live = live;
 	s->kernel_text = kernel_text;
@@ -201,12 +202,10 @@ void pa_symbolizer__set_origin(struct pa_symbolizer *s, bool live, uint64_t kern
 /* Is this the kernel of the data, where it was? */
 static bool is_same_boot(const struct pa_symbolizer *s, const struct pa_kallsyms *k)
 {
-	uint64_t text, stext;
+	uint64_t text;
 
-	if (!s->kernel_text)
-		return true;
-	return (!pa_kallsyms__address(k, "_text", &text) && text == s->kernel_text) ||
-	       (!pa_kallsyms__address(k, "_stext", &stext) && stext == s->kernel_text);
+	return !s->kernel_text.addr || (!pa_kallsyms__address(k, s->kernel_text.name, &text) &&
+					text == s->kernel_text.addr);
 }
 
 /* The running kernel's, if that is the one of the data. */

@@ -13,28 +13,9 @@
 
 #include "symbolize/internal.h"
 
-/* Where the symbols' _text or _stext is; perf names the kernel's map after either. */
-static uint64_t text_of(const struct pa_elfsyms *t, uint64_t kernel_text)
-{
-	uint64_t best = 0;
-
-	for (size_t i = 0; i < t->cnt; i++) {
-		const char *name = t->names + t->syms[i].name;
-
-		if (strcmp(name, "_text") && strcmp(name, "_stext"))
-			continue;
-		/* moved by whole pages of 4 KiB at least, so the rest of the address tells which */
-		if (!best || (t->syms[i].addr & 0xfff) == (kernel_text & 0xfff))
-			best = t->syms[i].addr;
-	}
-	return best;
-}
-
 /* By way of the text that the kernel itself would show. */
-static int convert(const struct pa_elfsyms *t, uint64_t kernel_text, struct pa_kallsyms **out)
+static int convert(const struct pa_elfsyms *t, uint64_t shift, struct pa_kallsyms **out)
 {
-	uint64_t text = kernel_text ? text_of(t, kernel_text) : 0;
-	uint64_t shift = text ? kernel_text - text : 0;
 	char *buf = NULL;
 	size_t bytes = 0;
 	FILE *to = open_memstream(&buf, &bytes);
@@ -55,23 +36,27 @@ static int convert(const struct pa_elfsyms *t, uint64_t kernel_text, struct pa_k
 }
 
 /* Takes fd over. */
-static int load_fd(int fd, uint64_t kernel_text, struct pa_kallsyms **out)
+static int load_fd(int fd, struct pa_kernel_text kernel_text, struct pa_kallsyms **out)
 {
 	struct pa_elfsyms *t = NULL;
+	uint64_t text = kernel_text.addr;
 	struct pa_elf e;
 	int err = pa_elf__open_fd(&e, fd);
 
+	if (!err && kernel_text.addr)
+		err = pa_elfsyms__value(&e, kernel_text.name, &text);
 	if (!err)
 		err = pa_elfsyms__load(&e, NULL, NULL, &t);
 	pa_elf__close(&e);
 	close(fd);
 	if (!err)
-		err = t->cnt ? convert(t, kernel_text, out) : -ENOENT;
+		err = t->cnt ? convert(t, kernel_text.addr - text, out) : -ENOENT;
 	pa_elfsyms__free(t);
 	return err;
 }
 
-int pa_vmlinux__load_path(const char *path, uint64_t kernel_text, struct pa_kallsyms **out)
+int pa_vmlinux__load_path(const char *path, struct pa_kernel_text kernel_text,
+			  struct pa_kallsyms **out)
 {
 	int fd = pa_open_regular(path);
 
@@ -80,7 +65,7 @@ int pa_vmlinux__load_path(const char *path, uint64_t kernel_text, struct pa_kall
 }
 
 int pa_vmlinux__find(const struct pa_search *search, const uint8_t *id, size_t bytes,
-		     uint64_t kernel_text, struct pa_kallsyms **out)
+		     struct pa_kernel_text kernel_text, struct pa_kallsyms **out)
 {
 	int fd = pa_open_cached(search, id, bytes, "kallsyms"), err;
 

@@ -220,10 +220,10 @@ def test_debuginfod_without_servers(tool, program):
     assert run.run([tool("pa2folded"), "--debuginfod=x", program.data]).status == 2
 
 
-def kernel_data(make, folder, build_id=b""):
+def kernel_data(make, folder, build_id=b"", text="_text", start=KERNEL_TEXT):
     """Two kernel functions of a kernel that is not this one."""
-    name = b"[kernel.kallsyms]_text"
-    body = make.struct.pack("<iIQQQ", -1, 0, KERNEL_TEXT, 0x1000000, KERNEL_TEXT)
+    name = b"[kernel.kallsyms]" + text.encode()
+    body = make.struct.pack("<iIQQQ", -1, 0, start, 0x1000000, start)
     body += (make.struct.pack("<B3x", 20) + build_id if build_id else bytes(24))
     body += make.struct.pack("<II", 5, 2) + make.pad8(name + b"\0")
     misc = 1 | (0x4000 if build_id else 0)
@@ -234,18 +234,21 @@ def kernel_data(make, folder, build_id=b""):
     return type("Data", (), {"data": data})
 
 
-@pytest.fixture
-def vmlinux(tmp_path):
-    """A kernel image linked elsewhere than it runs, with a build-id."""
-    source = tmp_path / "kernel.s"
+def build_vmlinux(out, before=""):
+    source = out.with_suffix(".s")
     source.write_text(
-        '.globl _text\n.text\n_text:\n.fill 0x100,1,0x90\n'
+        f'.globl _text\n.text\n_text:\n{before}.fill 0x100,1,0x90\n'
         '.globl inner\n.type inner,@function\ninner:\n.fill 0x100,1,0x90\n.size inner,.-inner\n'
         '.globl outer\n.type outer,@function\nouter:\n.fill 0x100,1,0x90\n.size outer,.-outer\n')
-    out = tmp_path / "vmlinux"
     subprocess.run(["gcc", "-nostdlib", "-static", "-Wl,-Ttext=0xffffffff81000000", "-Wl,-e,_text",
                     "-Wl,--build-id=sha1", "-o", out, source], check=True)
     return out
+
+
+@pytest.fixture
+def vmlinux(tmp_path):
+    """A kernel image linked elsewhere than it runs, with a build-id."""
+    return build_vmlinux(tmp_path / "vmlinux")
 
 
 def test_kernel_is_unknown(tool, make, tmp_path):
@@ -277,6 +280,15 @@ def test_kernel_by_vmlinux(tool, make, vmlinux, tmp_path):
     assert (result.out, result.err) == ("app;outer;inner 1\n", "")
     missing = fold(tool, kernel_data(make, tmp_path), "--vmlinux", tmp_path / "none").ok()
     assert "none: failed to read kernel symbols" in missing.err
+
+
+@pytest.mark.parametrize("first", ["", ".type first,@function\nfirst:\n.size first,0x100\n"])
+@pytest.mark.parametrize("text,start", [("_stext", KERNEL_TEXT), ("_text", KERNEL_TEXT - 0x10000)])
+def test_kernel_that_has_both_texts(tool, make, tmp_path, text, start, first):
+    """As on aarch64, where its map is named after the second; a function may begin there."""
+    both = build_vmlinux(tmp_path / "both", ".fill 0x10000,1,0x90\n.globl _stext\n_stext:\n" + first)
+    data = kernel_data(make, tmp_path, text=text, start=start)
+    assert fold(tool, data, "--vmlinux", both).ok().out == "app;outer;inner 1\n"
 
 
 @pytest.mark.parametrize("name", ["kallsyms", "vmlinux"])

@@ -42,6 +42,23 @@ static const char *name_at(struct pa_kallsyms *k, uint64_t addr, const char **mo
 	return pa_kallsyms__lookup(k, addr, &name, module, start, &bytes) ? NULL : name;
 }
 
+TEST(end_of_text_that_is_called_data)
+{
+	struct pa_kallsyms *k;
+	uint64_t addr;
+
+	write_text("kallsyms", "ffffd7bb70010000 T _stext\n"
+			       "ffffd7bb70be0000 D __start_rodata\n"
+			       "ffffd7bb70be0000 D _etext\n"
+			       "ffffd7bb70be0000 D _etext_of_all\n");
+	CHECK_EQ(pa_kallsyms__load(scratch_path("kallsyms"), &k), 0);
+	CHECK_EQ(pa_kallsyms__address(k, "_etext", &addr), 0);
+	CHECK_EQ(addr, 0xffffd7bb70be0000);
+	CHECK_EQ(pa_kallsyms__address(k, "__start_rodata", &addr), -ENOENT);
+	CHECK_EQ(pa_kallsyms__address(k, "_etext_of_all", &addr), -ENOENT);
+	pa_kallsyms__free(k);
+}
+
 TEST(parse)
 {
 	struct pa_kallsyms *k;
