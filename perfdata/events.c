@@ -253,6 +253,38 @@ const struct pd_event *pd_events__get(const struct pd_events *t, size_t i)
 	return i < t->cnt ? &t->list[i] : NULL;
 }
 
+/* Of the fields of one word each, in the order of <linux/perf_event.h>. */
+static int word_of(__u64 type, __u64 field)
+{
+	static const __u64 order[] = {PERF_SAMPLE_IDENTIFIER, PERF_SAMPLE_IP,	PERF_SAMPLE_TID,
+				      PERF_SAMPLE_TIME,	      PERF_SAMPLE_ADDR, PERF_SAMPLE_ID,
+				      PERF_SAMPLE_STREAM_ID,  PERF_SAMPLE_CPU,	PERF_SAMPLE_PERIOD};
+	int word = 0;
+
+	if (!(type & field))
+		return -1;
+	for (size_t i = 0; order[i] != field; i++)
+		word += !!(type & order[i]);
+	return word;
+}
+
+bool pd_events__sample_words(const struct pd_events *t, size_t i, struct pd_sample_words *out)
+{
+	__u64 type;
+
+	if (i >= t->cnt || !t->layouts[i].common)
+		return false;
+	type = t->layouts[i].sample_type;
+	*out = (struct pd_sample_words){
+		.id = t->id_word,
+		.tid = word_of(type, PERF_SAMPLE_TID),
+		.time = word_of(type, PERF_SAMPLE_TIME),
+		.period = word_of(type, PERF_SAMPLE_PERIOD),
+		.callchain = (int)t->layouts[i].fixed_cnt,
+	};
+	return true;
+}
+
 int pd_events__rename(struct pd_events *t, size_t i, const char *name)
 {
 	char *copy;

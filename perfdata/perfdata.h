@@ -176,6 +176,15 @@ struct pd_sample {
 	__u64 aux_bytes;
 };
 
+/** Where a sample has what tells it from the one before it: words (u64) after the record's header;
+ *  -1 not recorded. */
+struct pd_sample_words {
+	int id, tid, time, period;
+	int callchain; /* its length, in words, and the chain; behind it is nothing */
+};
+/** @return whether the samples of event i are such: fields of one word each, then the call chain */
+bool pd_events__sample_words(const struct pd_events *t, size_t i, struct pd_sample_words *out);
+
 /** Parse a sample. The record must be in native byte order, begin at a multiple of 8 bytes and
  *  be at least hdr->size long.
  *  @return 0, -EBADMSG when a length in the record does not fit, -ENOENT for an unknown id */

@@ -160,14 +160,31 @@ static const struct tep_format_field *find_field(const struct pa_session *s,
 	return pa_tracing__field(s->fields.tracing, e->attr.config, name);
 }
 
-static void work_out(struct pa_session *s, const struct pd_event *e, struct pa_event_use *use)
+/* Kept apart: a stream may rename the event. @return 0, -ENOMEM */
+static int keep_reason(struct pa_session *s, const struct pd_event *e, struct pa_event_use *use)
+{
+	struct pa_strings *strings = &s->fields.strings;
+	const char *reason = pa_fields__off_reason(e);
+	uint32_t str;
+
+	if (!reason)
+		return 0;
+	str = pa_strings__intern(strings, reason, strlen(reason));
+	if (str == PA_NONE)
+		return -ENOMEM;
+	use->reason = strings->strs[str];
+	return 0;
+}
+
+static int work_out(struct pa_session *s, const struct pd_event *e, struct pa_event_use *use)
 {
 	struct pa_fields *f = &s->fields;
 
+	if (keep_reason(s, e, use))
+		return -ENOMEM;
 	use->is_known = true;
 	use->is_wanted = !s->opts.event || is_named(e->name, s->opts.event);
 	use->is_packed = is_packed(e);
-	use->reason = pa_fields__off_reason(e);
 	if (s->opts.off_cpu) {
 		/* a stream may name more events later; a file with very many has none to find */
 		if (!f->off_source && f->off_search_cnt++ < OFF_SEARCHES_MAX)
@@ -191,6 +208,7 @@ static void work_out(struct pa_session *s, const struct pd_event *e, struct pa_e
 	}
 	use->is_plain = use->is_wanted && !use->off && !s->opts.weight_field &&
 			!(s->opts.label_fields && *s->opts.label_fields) && !is_sum(e);
+	return 0;
 }
 
 /* @return NULL without memory */
@@ -210,9 +228,9 @@ static const struct pa_event_use *use_of(struct pa_session *s, size_t event)
 		f->use_cnt = cnt;
 	}
 	if (!f->uses[event].is_known) {
-		if (name_event(s, event) == -ENOMEM)
+		if (name_event(s, event) == -ENOMEM ||
+		    work_out(s, pd_events__get(s->opts.events, event), &f->uses[event]))
 			return NULL;
-		work_out(s, pd_events__get(s->opts.events, event), &f->uses[event]);
 	}
 	return &f->uses[event];
 }
@@ -309,17 +327,6 @@ static int get_label(struct pa_session *s, const struct pa_event_use *use, size_
 	return 1;
 }
 
-static int get_reason(struct pa_session *s, const struct pa_event_use *use, struct pa_label *out)
-{
-	struct pa_strings *strings = &s->fields.strings;
-	uint32_t str = pa_strings__intern(strings, use->reason, strlen(use->reason));
-
-	if (str == PA_NONE)
-		return -ENOMEM;
-	*out = (struct pa_label){.key = "reason", .str = strings->strs[str]};
-	return 1;
-}
-
 static int get_labels(struct pa_session *s, const struct pa_event_use *use,
 		      const struct pd_sample *sample, uint32_t *out)
 {
@@ -334,12 +341,8 @@ static int get_labels(struct pa_session *s, const struct pa_event_use *use,
 			return rc;
 		cnt += rc;
 	}
-	if (use->reason) {
-		rc = get_reason(s, use, &labels[cnt]);
-		if (rc < 0)
-			return rc;
-		cnt += rc;
-	}
+	if (use->reason)
+		labels[cnt++] = (struct pa_label){.key = "reason", .str = use->reason};
 	if (!cnt)
 		return 0;
 	*out = intern_labels(s, labels, cnt);

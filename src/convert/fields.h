@@ -28,7 +28,7 @@ struct pa_event_use {
 	bool is_plain; /* samples count as they are: the usual case */
 	bool is_wanted;
 	bool is_packed;	    /* RAW of "offcpu-time": ids, time and call chain */
-	const char *reason; /* of "offcpu:REASON", borrowed from the event; else NULL */
+	const char *reason; /* of "offcpu:REASON", in strings; else NULL */
 	enum pa_off_source off;
 	const struct tep_format_field *weight, *prev_pid, *next_pid, *prev_state;
 	const struct tep_format_field *labels[PA_LABELS_MAX];

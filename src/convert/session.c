@@ -326,11 +326,21 @@ static int complete_chain(struct pa_session *s, struct pd_sample *sample)
 	return 0;
 }
 
+void pa_session__note_time(struct pa_session *s, uint64_t time_ns)
+{
+	if (time_ns && (!s->stats.first_ns || time_ns < s->stats.first_ns))
+		s->stats.first_ns = time_ns;
+	if (time_ns > s->stats.last_ns)
+		s->stats.last_ns = time_ns;
+}
+
 static int add_stack(struct pa_session *s, const struct pd_sample *sample,
 		     const struct pa_place_context *context, const struct pa_stack_key *key,
 		     const struct pa_sample_use *use)
 {
-	int err = pa_stacks__add(s, key, context, sample);
+	const struct pa_chain chain = {sample->ips, sample->ip_cnt, sample->period,
+				       sample->cpumode};
+	int err = pa_stacks__add(s, key, context, &chain);
 
 	if (!err && use->is_off)
 		err = pa_stacks__flush(s);
@@ -339,10 +349,7 @@ static int add_stack(struct pa_session *s, const struct pd_sample *sample,
 	if (err)
 		return err;
 	s->stats.sample_cnt += !use->is_off;
-	if (sample->id.time && (!s->stats.first_ns || sample->id.time < s->stats.first_ns))
-		s->stats.first_ns = sample->id.time;
-	if (sample->id.time > s->stats.last_ns)
-		s->stats.last_ns = sample->id.time;
+	pa_session__note_time(s, sample->id.time);
 	return 0;
 }
 
@@ -441,7 +448,11 @@ static int feed_sample(struct pa_session *s, const struct perf_event_header *hdr
 	err = pa_session_unwind__sample(s, &sample, context.space, time_ns);
 	if (!err)
 		err = complete_chain(s, &sample);
-	return err ? err : add_stack(s, &sample, &context, &key, &use);
+	if (!err)
+		err = add_stack(s, &sample, &context, &key, &use);
+	if (!err && !counted)
+		pa_run__begin(s, hdr, &sample, &key, &context);
+	return err;
 }
 
 int pa_session__feed(struct pa_session *s, const struct perf_event_header *hdr)
@@ -454,6 +465,10 @@ int pa_session__feed(struct pa_session *s, const struct perf_event_header *hdr)
 		forget_moment(s);
 	switch (hdr->type) {
 	case PERF_RECORD_SAMPLE:
+		err = pa_run__feed(s, hdr);
+		if (err)
+			return err < 0 ? err : 0;
+		s->run.is_on = false;
 		err = feed_sample(s, hdr, NULL);
 		break;
 	case PERF_RECORD_MMAP:

@@ -51,6 +51,26 @@ struct pa_named_build_id {
 	uint8_t bytes, id[PD_BUILD_ID_MAX];
 };
 
+/** What tells two samples apart, beside their chain. */
+struct pa_stack_key {
+	const char *comm;
+	uint32_t pid, tid;
+	uint32_t label;
+	uint16_t event, kernel_cnt;
+};
+
+/** A sample after which most differ in their chain and time alone: those of the same thread and
+ * event, before anything else happens. */
+struct pa_run {
+	bool is_on;
+	size_t event_cnt; /* of the file then: what an id means depends on it */
+	struct pd_sample_words words;
+	uint64_t id, pid_tid; /* its words */
+	uint64_t period;      /* where none is recorded */
+	struct pa_stack_key key;
+	struct pa_place_context context;
+};
+
 struct pa_session {
 	struct pa_session_opts opts;
 	struct pa_session_stats stats;
@@ -76,6 +96,7 @@ struct pa_session {
 
 	struct pa_moment moment; /* of the last sample; from_ns > to_ns: none */
 	uint32_t moment_context; /* its number of pa_places */
+	struct pa_run run;
 
 	uint64_t *scratch; /* a chain that is put together from parts: PD_CALLCHAIN_MAX entries */
 
@@ -140,24 +161,34 @@ void pa_session_unwind__free(struct pa_session *s);
 
 /* stacks.c */
 
-/** What tells two samples apart, beside their chain. */
-struct pa_stack_key {
-	const char *comm;
-	uint32_t pid, tid;
-	uint32_t label;
-	uint16_t event, kernel_cnt;
+/** Of a sample: what is counted. */
+struct pa_chain {
+	const __u64 *ips; /* as recorded; borrowed */
+	size_t cnt;	  /* at most PA_CHAIN_MAX */
+	uint64_t period;
+	uint8_t cpumode;
 };
 
-/** Add a sample, now or with one of the next. @param key  kernel_cnt is filled in; the sample has
- *  at most PA_CHAIN_MAX entries
+/** Add a sample, now or with one of the next. @param key  kernel_cnt is filled in
  *  @return 0, -ENOMEM */
 int pa_stacks__add(struct pa_session *s, const struct pa_stack_key *key,
-		   const struct pa_place_context *context, const struct pd_sample *sample);
+		   const struct pa_place_context *context, const struct pa_chain *chain);
 /** Count the samples that wait. @return 0, -ENOMEM */
 int pa_stacks__flush(struct pa_session *s);
 void pa_stacks__free_queue(struct pa_session *s);
 
-/* session.c, for feed.c */
+/* run.c */
+
+/** A sample was taken: begin a run with it, if what follows may be taken like it. */
+void pa_run__begin(struct pa_session *s, const struct perf_event_header *hdr,
+		   const struct pd_sample *sample, const struct pa_stack_key *key,
+		   const struct pa_place_context *context);
+/** Take a sample that goes on with the run. @return 1 taken, 0 it does not, -ENOMEM */
+int pa_run__feed(struct pa_session *s, const struct perf_event_header *hdr);
+
+/* session.c, for run.c and feed.c */
+/** A sample of that time was counted; 0 unknown. */
+void pa_session__note_time(struct pa_session *s, uint64_t time_ns);
 bool pa_session__is_sideband(__u32 type);
 /** When a sideband record happened; 0 where the file's records carry no times. */
 uint64_t pa_session__sideband_time(const struct pa_session *s, const struct perf_event_header *hdr);

@@ -21,6 +21,7 @@ enum { BATCH_SAMPLES = 64, HOLD_SAMPLES = 4 };
 enum {
 	RECENT_SLOTS = 2048,
 	RECENT_IPS = 64,
+	RECENT_KEY_WORDS = 5,
 	TRY_CNT = 4096,
 	TRY_MIN_HITS = 2048,
 	PAUSE_CNT = 32768
@@ -28,18 +29,11 @@ enum {
 
 /* A chain as recorded, and where it was counted. Invariant: what is told apart is in key. */
 struct recent {
-	struct recent_key {
-		const char *comm;
-		uint64_t epoch_ns;
-		uint32_t space, tid, label;
-		uint16_t event, ip_cnt;
-		uint64_t cpumode;
-	} key;
+	uint64_t key[RECENT_KEY_WORDS];
 	uint32_t stack_plus1; /* 0: not counted yet */
 	uint32_t turn;	      /* of the slot: how many chains it has held */
 	uint64_t ips[RECENT_IPS];
 };
-_Static_assert(sizeof(struct recent_key) == 40, "compared as bytes");
 
 struct waiting {
 	struct pa_stack_key key;
@@ -239,32 +233,30 @@ static bool tries_recent(struct pa_stack_queue *q)
 /* The slot of a chain, new unless it is known. *entry: where it was counted, else NULL. */
 static struct recent *find_recent(struct pa_session *s, const struct pa_stack_key *key,
 				  const struct pa_place_context *context,
-				  const struct pd_sample *sample, struct pa_stack_entry **entry)
+				  const struct pa_chain *chain, struct pa_stack_entry **entry)
 {
 	struct pa_stack_queue *q = s->stack_queue;
-	const struct recent_key want = {
-		.comm = key->comm,
-		.epoch_ns = context->epoch_ns,
-		.space = context->space,
-		.tid = key->tid,
-		.label = key->label,
-		.event = key->event,
-		.ip_cnt = sample->ip_cnt,
-		.cpumode = sample->cpumode,
+	const uint64_t want[RECENT_KEY_WORDS] = {
+		(uintptr_t)key->comm,
+		context->epoch_ns,
+		(uint64_t)context->space << 32 | key->tid,
+		(uint64_t)key->label << 32 | (uint32_t)key->event << 16 | (uint32_t)chain->cnt,
+		chain->cpumode,
 	};
-	size_t bytes = sample->ip_cnt * sizeof(*sample->ips);
-	uint64_t hash = pa_hash_words(sample->ips, sample->ip_cnt,
-				      pa_hash_words(&want, sizeof(want) / 8, s->seed));
+	size_t bytes = chain->cnt * sizeof(*chain->ips);
+	/* the two at the same time */
+	uint64_t hash = pa_hash_words(chain->ips, chain->cnt, s->seed) +
+			pa_hash_words(want, RECENT_KEY_WORDS, s->seed);
 	struct recent *r = &q->recent[hash % RECENT_SLOTS];
 
 	q->try_cnt++;
-	if (!memcmp(&r->key, &want, sizeof(want)) && !memcmp(r->ips, sample->ips, bytes)) {
+	if (!memcmp(r->key, want, sizeof(want)) && !memcmp(r->ips, chain->ips, bytes)) {
 		*entry = r->stack_plus1 ? &s->stacks[r->stack_plus1 - 1] : NULL;
 		q->hit_cnt += *entry != NULL;
 		return r;
 	}
-	r->key = want;
-	memcpy(r->ips, sample->ips, bytes);
+	memcpy(r->key, want, sizeof(want));
+	memcpy(r->ips, chain->ips, bytes);
 	r->stack_plus1 = 0;
 	r->turn++;
 	*entry = NULL;
@@ -273,7 +265,7 @@ static struct recent *find_recent(struct pa_session *s, const struct pa_stack_ke
 
 /* Put a sample into the batch. */
 static int enqueue(struct pa_session *s, const struct pa_stack_key *key,
-		   const struct pa_place_context *context, const struct pd_sample *sample,
+		   const struct pa_place_context *context, const struct pa_chain *chain,
 		   struct recent *recent)
 {
 	struct pa_stack_queue *q = s->stack_queue;
@@ -285,9 +277,9 @@ static int enqueue(struct pa_session *s, const struct pa_stack_key *key,
 	w->recent_turn = recent ? recent->turn : 0;
 	w->key = *key;
 	w->context = *context;
-	w->period = sample->period;
-	w->cnt = pa_places__take(s, &q->batch, context, (const uint64_t *)sample->ips,
-				 sample->ip_cnt, sample->cpumode, &kernel_cnt);
+	w->period = chain->period;
+	w->cnt = pa_places__take(s, &q->batch, context, (const uint64_t *)chain->ips, chain->cnt,
+				 chain->cpumode, &kernel_cnt);
 	w->key.kernel_cnt = kernel_cnt;
 	q->cnt++;
 	if (q->cnt == BATCH_SAMPLES || q->batch.cnt >= PA_BATCH_PLACES)
@@ -296,21 +288,21 @@ static int enqueue(struct pa_session *s, const struct pa_stack_key *key,
 }
 
 int pa_stacks__add(struct pa_session *s, const struct pa_stack_key *key,
-		   const struct pa_place_context *context, const struct pd_sample *sample)
+		   const struct pa_place_context *context, const struct pa_chain *chain)
 {
 	struct pa_stack_queue *q = get_queue(s);
 	struct pa_stack_entry *entry = NULL;
 	struct recent *recent = NULL;
 
-	if (!q || sample->ip_cnt > PA_CHAIN_MAX)
+	if (!q || chain->cnt > PA_CHAIN_MAX)
 		return -ENOMEM;
 	/* with off_cpu the last stack that was counted must be the last sample's */
-	if (sample->ip_cnt <= RECENT_IPS && !s->opts.off_cpu && tries_recent(q))
-		recent = find_recent(s, key, context, sample, &entry);
+	if (chain->cnt <= RECENT_IPS && !s->opts.off_cpu && tries_recent(q))
+		recent = find_recent(s, key, context, chain, &entry);
 	if (!entry)
-		return enqueue(s, key, context, sample, recent);
+		return enqueue(s, key, context, chain, recent);
 	entry->sample_cnt++;
-	entry->period_sum += sample->period;
+	entry->period_sum += chain->period;
 	return 0;
 }
 

@@ -18,9 +18,8 @@
 static inline uint64_t pa_mix(uint64_t a, uint64_t b)
 {
 	__extension__ typedef unsigned __int128 u128;
-	u128 product = (u128)a * b;
-
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
+	/* not the low half of the other product: gcc 12 would take it through memory */
+	return a * b ^ (uint64_t)((u128)a * b >> 64);
 }
 
 static inline uint64_t pa_load64(const void *p)
@@ -31,20 +30,48 @@ static inline uint64_t pa_load64(const void *p)
 	return v;
 }
 
-/** Hash cnt 64-bit words at p (any alignment), two lanes at a time. */
+static inline uint64_t pa_hash_key(uint64_t seed, unsigned i)
+{
+	static const uint64_t odd[8] = {0x9e3779b97f4a7c15ULL, 0xd6e8feb86659fd93ULL,
+					0xc2b2ae3d27d4eb4fULL, 0x165667b19e3779f9ULL,
+					0xff51afd7ed558ccdULL, 0xc4ceb9fe1a85ec53ULL,
+					0xbf58476d1ce4e5b9ULL, 0x94d049bb133111ebULL};
+
+	return (seed << (7 * i) | seed >> (64 - 7 * i) % 64) * odd[i];
+}
+
+/** Hash cnt 64-bit words at p (any alignment), four lanes at a time, the last eight words perhaps
+ *  twice. Each lane has keys of its own: who does not know the seed can't make lanes or factors
+ *  cancel each other out. */
 static inline uint64_t pa_hash_words(const void *p, size_t cnt, uint64_t seed)
 {
-	const uint64_t k0 = 0x9e3779b97f4a7c15ULL, k1 = 0xd6e8feb86659fd93ULL;
-	const unsigned char *b = p;
-	uint64_t x = seed ^ k0, y = seed ^ k1;
+	const uint64_t k0 = pa_hash_key(seed, 0), k1 = pa_hash_key(seed, 1);
+	const unsigned char *b = p, *last;
+	uint64_t x = k0 + cnt, y, z, w, k3, k5, k7;
 
-	for (; cnt >= 4; cnt -= 4, b += 32) {
-		x = pa_mix(x ^ pa_load64(b), pa_load64(b + 8) ^ k1);
-		y = pa_mix(y ^ pa_load64(b + 16), pa_load64(b + 24) ^ k0);
+	if (cnt < 8) {
+		for (; cnt >= 2; cnt -= 2, b += 16)
+			x = pa_mix(x ^ pa_load64(b), pa_load64(b + 8) ^ k1);
+		if (cnt)
+			x = pa_mix(x ^ pa_load64(b), k1);
+		return pa_mix(x, pa_hash_key(seed, 2));
 	}
-	for (; cnt; cnt--, b += 8)
-		x = pa_mix(x ^ pa_load64(b), k1);
-	return pa_mix(x ^ k0, y ^ k1);
+	y = pa_hash_key(seed, 2);
+	k3 = pa_hash_key(seed, 3);
+	z = pa_hash_key(seed, 4);
+	k5 = pa_hash_key(seed, 5);
+	w = pa_hash_key(seed, 6);
+	k7 = pa_hash_key(seed, 7);
+	for (last = b + 8 * (cnt - 8);; b += 64) {
+		if (b > last)
+			b = last;
+		x = pa_mix(x ^ pa_load64(b), pa_load64(b + 8) ^ k1);
+		y = pa_mix(y ^ pa_load64(b + 16), pa_load64(b + 24) ^ k3);
+		z = pa_mix(z ^ pa_load64(b + 32), pa_load64(b + 40) ^ k5);
+		w = pa_mix(w ^ pa_load64(b + 48), pa_load64(b + 56) ^ k7);
+		if (b == last)
+			return pa_mix(x ^ z, y ^ w);
+	}
 }
 
 static inline uint64_t pa_hash_bytes(const void *p, size_t bytes, uint64_t seed)

@@ -218,15 +218,8 @@ static void compose(struct pa_session_unwind *u, struct pd_sample *sample, size_
 int pa_session_unwind__sample(struct pa_session *s, struct pd_sample *sample, uint32_t space,
 			      uint64_t time_ns)
 {
-	struct pa_unwind_sample in = {
-		.abi = sample->user_abi,
-		.regs = sample->user_regs,
-		.reg_cnt = sample->user_reg_cnt,
-		.stack = sample->user_stack,
-		.stack_bytes = sample->user_stack_bytes,
-		.find_map = find_map,
-	};
 	struct pa_session_unwind *u;
+	struct pa_unwind_sample in;
 	size_t kernel_cnt;
 	int err;
 
@@ -237,9 +230,17 @@ int pa_session_unwind__sample(struct pa_session *s, struct pd_sample *sample, ui
 		return err;
 	u->space = space;
 	u->time_ns = time_ns;
-	in.machine = u->machine;
-	in.reg_mask = pd_events__get(s->opts.events, sample->id.event)->attr.sample_regs_user;
-	in.ctx = u;
+	in = (struct pa_unwind_sample){
+		.machine = u->machine,
+		.abi = sample->user_abi,
+		.reg_mask = pd_events__get(s->opts.events, sample->id.event)->attr.sample_regs_user,
+		.regs = sample->user_regs,
+		.reg_cnt = sample->user_reg_cnt,
+		.stack = sample->user_stack,
+		.stack_bytes = sample->user_stack_bytes,
+		.find_map = find_map,
+		.ctx = u,
+	};
 	err = pa_unwind(&in, &u->chain);
 	if (err)
 		return err;

@@ -63,8 +63,8 @@ struct pa_search;
  *  @param search  where debug files are; may be NULL
  *  @return 0, -ENOEXEC not ELF of this byte order, -EBADMSG damaged, -ENOMEM, -errno */
 int pa_cfi__open_fd(int fd, const char *path, const struct pa_search *search, struct pa_cfi **out);
-/** The same of a vdso in memory, which is borrowed for the call. One of aarch64 without any gets what
- *  is known of such. */
+/** The same of a vdso in memory, which is borrowed for the call. One of aarch64 without any gets
+ * what is known of such. */
 int pa_cfi__open_mem(const void *mem, size_t bytes, struct pa_cfi **out);
 void pa_cfi__free(struct pa_cfi *c);
 /** EM_* of the file. */

@@ -8,6 +8,7 @@
 #include "check.h"
 #include "convert/convert.h"
 #include "convert/procs.h"
+#include "convert/session.h"
 
 enum {
 	SAMPLE_TYPE = PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME |
@@ -21,6 +22,7 @@ enum {
 struct fixture {
 	struct pd_events *events;
 	struct pa_session *session;
+	bool has_period; /* in each sample */
 	char warning[256];
 };
 
@@ -31,20 +33,24 @@ static void keep_warning(void *ctx, const char *msg)
 	snprintf(f->warning, sizeof(f->warning), "%s", msg);
 }
 
-static bool set_up(struct fixture *f, size_t event_cnt)
+/* has_period: whether each sample has its own, or its event one for all */
+static bool set_up_filter(struct fixture *f, size_t event_cnt, bool has_period,
+			  bool (*filter)(void *, const struct pd_sample *, const char *))
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_SOFTWARE,
 		.config = PERF_COUNT_SW_CPU_CLOCK,
 		.size = PD_ATTR_BYTES,
-		.sample_freq = 99,
-		.freq = 1,
-		.sample_type = SAMPLE_TYPE,
+		.sample_period = 99,
+		.freq = has_period,
+		.sample_type = SAMPLE_TYPE & (has_period ? ~0ULL : ~(__u64)PERF_SAMPLE_PERIOD),
 		.sample_id_all = 1,
 	};
-	struct pa_session_opts opts = {.sz = sizeof(opts), .warn = keep_warning, .ctx = f};
+	struct pa_session_opts opts = {
+		.sz = sizeof(opts), .warn = keep_warning, .filter = filter, .ctx = f};
 
 	memset(f, 0, sizeof(*f));
+	f->has_period = has_period;
 	if (pd_events__new(&f->events))
 		return false;
 	for (__u64 id = 1; id <= event_cnt; id++)
@@ -52,6 +58,11 @@ static bool set_up(struct fixture *f, size_t event_cnt)
 			return false;
 	opts.events = f->events;
 	return !pa_session__new(&opts, &f->session);
+}
+
+static bool set_up(struct fixture *f, size_t event_cnt)
+{
+	return set_up_filter(f, event_cnt, true, NULL);
 }
 
 static void tear_down(struct fixture *f)
@@ -102,22 +113,29 @@ struct at {
 	__u64 event; /* id; 0 means 1 */
 };
 
-static int sample(struct fixture *f, struct at at, const __u64 *chain, size_t cnt)
+static int sample_in(struct fixture *f, __u16 cpumode, struct at at, const __u64 *chain, size_t cnt)
 {
 	__u64 buf[64] = {0};
 	struct perf_event_header *hdr = (void *)buf;
+	size_t words_cnt = 6;
 
 	buf[1] = at.event ? at.event : 1;
 	buf[2] = cnt ? chain[cnt > 1] : 0x401010;
 	buf[3] = (__u64)at.tid << 32 | at.pid;
 	buf[4] = at.time;
-	buf[6] = 1000;
-	buf[7] = cnt;
-	memcpy(buf + 8, chain, cnt * 8);
+	if (f->has_period)
+		buf[words_cnt++] = 1000;
+	buf[words_cnt++] = cnt;
+	memcpy(buf + words_cnt, chain, cnt * 8);
 	hdr->type = PERF_RECORD_SAMPLE;
-	hdr->misc = PERF_RECORD_MISC_USER;
-	hdr->size = (8 + cnt) * 8;
+	hdr->misc = cpumode;
+	hdr->size = (words_cnt + cnt) * 8;
 	return pa_session__feed(f->session, hdr);
+}
+
+static int sample(struct fixture *f, struct at at, const __u64 *chain, size_t cnt)
+{
+	return sample_in(f, PERF_RECORD_MISC_USER, at, chain, cnt);
 }
 
 /* A user stack of one ip. */
@@ -173,6 +191,160 @@ TEST(aggregates_by_thread_and_chain)
 	CHECK_EQ(stats.sample_cnt, 5);
 	CHECK_EQ(stats.first_ns, 100);
 	CHECK_EQ(stats.last_ns, 300);
+	tear_down(&f);
+}
+
+static bool keep_all(void *ctx, const struct pd_sample *sample, const char *comm_name)
+{
+	(void)ctx;
+	(void)sample;
+	(void)comm_name;
+	return true;
+}
+
+/* One of what a file may hold, the same for the same number. @return what the session says */
+static int feed_any(struct fixture *f, unsigned int n)
+{
+	unsigned int dice = n * 2654435761u >> 8;
+	__u32 pid = 10 + dice % 16 / 15, tid = pid + dice / 16 % 16 / 15;
+	__u64 chain[] = {n % 7 ? CTX_USER : 0x401010,
+			 0x401010,
+			 0x401020 + dice % 3,
+			 CTX_KERNEL,
+			 KERNEL_IP,
+			 0};
+	/* A sample in a batch knows what comes after it but was before it, and where nothing was
+	 * mapped then, what was first: neither is left to chance here. */
+	__u64 now = 100 + n, time = now - dice / 256 % 8, buf[16] = {0};
+	struct perf_event_header *hdr = (void *)buf;
+
+	switch (dice / 2048 % 64) {
+	case 0:
+		if (comm(f, pid, tid, n % 2 ? "odd" : "even", n % 3 == 0, now))
+			return -1;
+		/* fallthrough */
+	case 1:
+		return map(f, pid, 0x401000, n % 2 ? "/odd" : "/even", now);
+	case 2:
+		return task(f, PERF_RECORD_EXIT, pid, 1, now);
+	case 3: /* a chain that its record does not hold, an unknown event, records cut short */
+	case 4:
+		*hdr = (struct perf_event_header){PERF_RECORD_SAMPLE, PERF_RECORD_MISC_USER,
+						  8 * (dice / 131072 % 12)};
+		buf[1] = 1 + n % 3;
+		buf[3] = (__u64)tid << 32 | pid;
+		buf[4] = time;
+		buf[6 + f->has_period] = dice / 131072 % 5;
+		return pa_session__feed(f->session, hdr);
+	default:
+		/* the mode counts up to a chain's first marker */
+		return sample_in(f, n % 11 ? PERF_RECORD_MISC_USER : n % 5 + 1,
+				 (struct at){pid, tid, time, 1 + dice / 131072 % 32 / 31}, chain,
+				 dice / 131072 % 7);
+	}
+}
+
+/* A session that asks for each sample takes none as it took the one before it. */
+static void compare_runs_and_samples(bool has_period)
+{
+	struct pa_session_stats a, b;
+	struct fixture f, g;
+
+	CHECK(set_up_filter(&f, 2, has_period, NULL));
+	CHECK(set_up_filter(&g, 2, has_period, keep_all));
+	for (__u32 pid = 10; pid <= 11; pid++) {
+		CHECK_EQ(map(&f, pid, 0x401000, "/first", 1), 0);
+		CHECK_EQ(map(&g, pid, 0x401000, "/first", 1), 0);
+	}
+	for (unsigned int n = 0; n < 20000; n++)
+		CHECK_EQ(feed_any(&f, n), feed_any(&g, n));
+	CHECK(f.session->run.pid_tid);
+	CHECK(!g.session->run.pid_tid);
+	/* without a time they are from after all that is known */
+	for (__u64 time = 30000; time != ~0ULL; time = time ? 0 : ~0ULL) {
+		CHECK_EQ(hit(&f, 10, time, 0x401010), 0);
+		CHECK_EQ(hit(&g, 10, time, 0x401010), 0);
+	}
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_EQ(pa_session__resolve(g.session), 0);
+	pa_session__stats(f.session, &a);
+	pa_session__stats(g.session, &b);
+	CHECK(a.malformed_cnt && a.unknown_event_cnt && a.no_stack_cnt);
+	CHECK(!memcmp(&a, &b, sizeof(a)));
+	CHECK(pa_session__stack_cnt(f.session) > 100);
+	CHECK_EQ(pa_session__stack_cnt(f.session), pa_session__stack_cnt(g.session));
+	for (size_t i = 0; i < pa_session__stack_cnt(f.session); i++) {
+		struct pa_stack x, y;
+
+		pa_session__stack(f.session, i, &x);
+		pa_session__stack(g.session, i, &y);
+		CHECK_STR(x.comm, y.comm);
+		CHECK_EQ(x.pid, y.pid);
+		CHECK_EQ(x.tid, y.tid);
+		CHECK_EQ(x.event, y.event);
+		CHECK_EQ(x.sample_cnt, y.sample_cnt);
+		CHECK_EQ(x.period_sum, y.period_sum);
+		CHECK_EQ(x.frame_cnt, y.frame_cnt);
+		CHECK_EQ(x.kernel_cnt, y.kernel_cnt);
+		CHECK_STR(leaf_path(&f, i), leaf_path(&g, i));
+	}
+	tear_down(&f);
+	tear_down(&g);
+}
+
+TEST(runs_of_samples_count_like_samples)
+{
+	compare_runs_and_samples(true);
+}
+
+TEST(runs_of_samples_without_a_period_of_their_own)
+{
+	compare_runs_and_samples(false);
+}
+
+/* While a file has one event, any id means that one. */
+TEST(run_ends_when_an_event_is_added)
+{
+	const __u64 chain[] = {CTX_USER, 0x401010}, id = 2;
+	struct perf_event_attr attr;
+	struct pa_stack st;
+	struct fixture f;
+
+	CHECK(set_up(&f, 1));
+	for (__u64 time = 10; time < 12; time++)
+		CHECK_EQ(sample(&f, (struct at){10, 10, time, id}, chain, 2), 0);
+	CHECK(f.session->run.is_on);
+	attr = pd_events__get(f.events, 0)->attr;
+	CHECK_EQ(pd_events__add(f.events, &attr, &id, 1, NULL), 1);
+	for (__u64 time = 12; time < 15; time++)
+		CHECK_EQ(sample(&f, (struct at){10, 10, time, id}, chain, 2), 0);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_EQ(pa_session__stack_cnt(f.session), 2);
+	pa_session__stack(f.session, 0, &st);
+	CHECK_EQ(st.event, 0);
+	CHECK_EQ(st.sample_cnt, 2);
+	pa_session__stack(f.session, 1, &st);
+	CHECK_EQ(st.event, 1);
+	CHECK_EQ(st.sample_cnt, 3);
+	tear_down(&f);
+}
+
+/* As EVENT_UPDATE in a stream does. The label is of the name that the event had first. */
+TEST(event_renamed_between_samples)
+{
+	struct pa_stack st;
+	struct fixture f;
+
+	CHECK(set_up(&f, 1));
+	CHECK_EQ(pd_events__rename(f.events, 0, "offcpu:first"), 0);
+	CHECK_EQ(hit(&f, 10, 10, 0x401010), 0);
+	CHECK_EQ(pd_events__rename(f.events, 0, "offcpu:second"), 0);
+	CHECK_EQ(hit(&f, 11, 11, 0x401010), 0);
+	CHECK_EQ(pa_session__resolve(f.session), 0);
+	CHECK_EQ(pa_session__stack_cnt(f.session), 2);
+	pa_session__stack(f.session, 1, &st);
+	CHECK_EQ(st.label_cnt, 1);
+	CHECK_STR(st.labels[0].str, "first");
 	tear_down(&f);
 }
 
