@@ -66,19 +66,36 @@ static __always_inline int pa_sample_regs(void *ctx, const struct scratch *s, __
 /** Put a branch stack of up to PA_BRANCH_SLOTS to where it should be. @return slots, 0 none */
 static __always_inline __u32 pa_sample_branches(void *ctx, __u64 *to);
 
+/** Is it time to wake the reader? It comes by its timer, too: bytes that were written since it was
+ *  woken may be read already, which the ring is asked for before it is woken for them. */
+static __always_inline bool is_reader_due(struct scratch *s, void *ring, __u32 tgid, __u64 bytes)
+{
+	bool is_new = first_of_process(tgid);
+
+	s->unread_bytes += bytes;
+	if (s->unread_bytes >= wake_bytes)
+		s->unread_bytes = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) + bytes;
+	if (s->unread_bytes < wake_bytes && !s->has_news && !is_new)
+		return false;
+	s->unread_bytes = 0;
+	s->has_news = false;
+	return true;
+}
+
 /** Put a record of a process into this CPU's ring. @return 0: it has no room */
 static __always_inline int put_record(struct scratch *s, __u32 cpu, __u32 tgid, void *rec,
 				      __u64 bytes)
 {
 	void *ring = bpf_map_lookup_elem(&rings, &cpu);
-	__u64 flags = BPF_RB_NO_WAKEUP;
+	__u64 flags;
 
-	s->unread_bytes += bytes;
-	if (s->unread_bytes >= wake_bytes || first_of_process(tgid)) {
-		flags = BPF_RB_FORCE_WAKEUP;
-		s->unread_bytes = 0;
-	}
-	return ring && !bpf_ringbuf_output(ring, rec, bytes, flags);
+	if (!ring)
+		return 0;
+	flags = is_reader_due(s, ring, tgid, bytes) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	if (!bpf_ringbuf_output(ring, rec, bytes, flags))
+		return 1;
+	s->has_news |= flags == BPF_RB_FORCE_WAKEUP; /* nobody was woken */
+	return 0;
 }
 
 /** The same, counted as a sample. */
@@ -150,15 +167,17 @@ static __noinline int ship(void *ctx, struct scratch *s, struct pa_cpu_stats *st
 	m->type = log_walks ? PA_RING_TYPE_WALK : PA_SAMPLE_MISS_TYPE;
 	m->reason = log_walks ? end : end - PA_WALK_MISS;
 	if (m->reason != PA_MISS_COMPLEX) /* user space can do better for the next sample */
-		s->unread_bytes = wake_bytes;
+		s->has_news = true;
 	bytes = offsetof(struct pa_miss_record, stack) + branch_bytes + m->stack_bytes;
 	asm volatile("" : "+r"(bytes)); /* whole, as it is compared */
 	if (bytes > sizeof(*m))
 		return 0;
 	m->size = bytes;
 	/* The reader is woken when the sample comes: now it would prolong what is measured. */
-	if (PA_SAMPLE_MISS_TYPE != PA_RING_TYPE_MISS)
+	if (PA_SAMPLE_MISS_TYPE != PA_RING_TYPE_MISS) {
+		s->unread_bytes += bytes;
 		return !bpf_ringbuf_output(ring, m, bytes, BPF_RB_NO_WAKEUP);
+	}
 	emit(s, st, cpu, s->rec.pid, m, bytes);
 	return 1;
 }

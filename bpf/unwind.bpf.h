@@ -93,7 +93,8 @@ struct scratch {
 	__u64 rec_rest[PA_CHAIN_SLOTS]; /* of one with branches */
 	struct pa_walk walk;
 	struct pa_unwind unwind;
-	__u64 unread_bytes; /* written since the reader was last woken */
+	__u64 unread_bytes; /* of records since the reader was woken, or the ring asked */
+	bool has_news;	    /* wake it at the next record */
 	__u64 miss_period;  /* in which misses were left to user space: */
 	__u32 miss_cnt;
 	__u32 in_user; /* the event hit user mode */

@@ -20,8 +20,9 @@
 
 #define INTERVAL_MIN_NS 50000000ULL
 #define INTERVAL_MAX_NS 500000000ULL
-#define BATCH_SAMPLE_BYTES (512 << 10)	/* of a good pass: its fixed cost is spread, it fits L2 */
+#define BATCH_SAMPLE_BYTES (1 << 20)	/* of a good pass: one begins with cold caches, 160 us */
 #define BATCH_SIDEBAND_BYTES (64 << 10) /* an eighth of what the kernel has room for */
+#define HEADERS_AHEAD_BYTES 4096	/* records whose headers are fetched before they are read */
 #define CPU_CHECK_NS 1000000000ULL	/* how often CPUs are looked for that came or went */
 
 struct kernel_image {
@@ -459,6 +460,7 @@ static int note_samples(struct pa_capture *c, struct pa_bytes *samples, uint32_t
 		const struct pa_sample_record *rec = (const void *)(samples->data + offset);
 		size_t size = rec->size;
 
+		__builtin_prefetch((const char *)rec + HEADERS_AHEAD_BYTES);
 		if (rec->type >= PA_RING_TYPE_PRIVATE && rec->type != miss_type &&
 		    rec->type != PA_RING_TYPE_SWITCH) {
 			offset += size;

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import needs, readers, run
+from harness import needs, perfdata, readers, run
 from harness.busy import retried
 
 GRAPH = ("heavy", "medium", "light")
@@ -117,6 +117,24 @@ def test_lines_and_inlined_functions(profile, workload):
     assert any("rounds" in location and "deep" in location for location in live)
 
 
+@retried
+def test_rounds_of_a_fast_capture(profile, workload):
+    """The reader is woken for what it has not read: no large round is followed by a small one. At
+    this rate it comes by its timer shortly before it would be woken."""
+    found = profile("--event", "cpu-clock", "--sample-rate", "4100", "--", workload("depth22"),
+                    "--seconds", "3")
+    rounds = [0]
+    for record in found.file.records():
+        if record.type == perfdata.FINISHED_ROUND:
+            rounds.append(0)
+        elif record.type == perfdata.SAMPLE:
+            rounds[-1] += 8 + len(record.body)
+    if sum(rounds) < 2 << 20:
+        pytest.skip("too few samples in that time for large rounds")
+    steady = rounds[4:-2]  # without begin and end
+    assert min(steady) > max(steady) / 4, rounds
+
+
 def test_losses_are_counted(start, workload):
     """A ring that is too small, and an agent that is held up: not one sample goes uncounted."""
     burner = start("--sample-rate", "20000", "--ring-size", "4", "--duration", "1500ms",
@@ -206,7 +224,7 @@ def test_events(profile, workload, event, options):
 def test_one_cpu(profile, spawn, workload, free_cpu):
     needs.cpus(2)
     for cpu in (free_cpu, free_cpu - 1):
-        spawn(["taskset", "-c", str(cpu), workload("fixedgraph"), "--seconds", "60"])
+        spawn(["taskset", "-c", str(cpu), workload("fixedgraph"), "--seconds", "600"])
     found = profile("-a", "--cpu", str(free_cpu), "--duration", "1s", "--sample-rate", "999")
     assert {s.cpu for s in found.script} == {free_cpu}
     assert len(found.script) > 500
@@ -214,8 +232,8 @@ def test_one_cpu(profile, spawn, workload, free_cpu):
 
 @pytest.mark.parametrize("pause", [0, 0.2])
 def test_pid_of_running_process(profile, spawn, workload, pause):
-    target = spawn([workload("fixedgraph"), "--seconds", "60"])
-    other = spawn([workload("syscaller"), "--seconds", "60"])
+    target = spawn([workload("fixedgraph"), "--seconds", "600"])
+    other = spawn([workload("syscaller"), "--seconds", "600"])
     time.sleep(pause)
     found = profile("--pid", str(target.pid), "--duration", "1s", "--sample-rate", "999")
     assert {s.pid for s in found.script} == {target.pid} and other.running()
