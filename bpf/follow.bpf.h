@@ -27,10 +27,8 @@ struct {
 __u64 unfollowed_cnt;  /* children that found no room in pids */
 __u32 pids_generation; /* changes when one has left pids: who remembers a look-up asks again */
 
-SEC("tp_btf/sched_process_fork")
-int follow_fork(__u64 *ctx)
+static __always_inline int pa_follow(const struct task_struct *child, bool again)
 {
-	const struct task_struct *child = (void *)ctx[1];
 	__u32 parent_id, parent_tid, id, own = BPF_CORE_READ(child, tgid);
 	__u8 one = 1;
 
@@ -42,15 +40,33 @@ int follow_fork(__u64 *ctx)
 	id = own_process_id(child);
 	if (!id) /* in a namespace of its own, where its children have no ids of ours */
 		return 0;
+	if (again && bpf_map_lookup_elem(&pids, &id))
+		return 0;
 	if (use_pidns && bpf_map_update_elem(&followed, &own, &id, BPF_ANY)) {
-		__sync_fetch_and_add(&unfollowed_cnt, 1);
+		if (!again)
+			__sync_fetch_and_add(&unfollowed_cnt, 1);
 		return 0;
 	}
 	if (bpf_map_update_elem(&pids, &id, &one, BPF_ANY)) {
-		__sync_fetch_and_add(&unfollowed_cnt, 1);
+		if (!again)
+			__sync_fetch_and_add(&unfollowed_cnt, 1);
 		bpf_map_delete_elem(&followed, &own);
 	}
 	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int follow_fork(__u64 *ctx)
+{
+	return pa_follow((void *)ctx[1], false);
+}
+
+/* A tracepoint's program may be preempted on late kernels (7.2), which leave it out for what comes
+ * on that CPU meanwhile. A second one, which then isn't begun yet, does its work. */
+SEC("tp_btf/sched_process_fork")
+int follow_fork_again(__u64 *ctx)
+{
+	return pa_follow((void *)ctx[1], true);
 }
 
 /* When the last reference to the leader's pid goes: all threads are gone before it */

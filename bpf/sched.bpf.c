@@ -27,9 +27,6 @@ __u32 counters;	 /* bits of enum pa_counter: those that some CPU has */
 bool counting;	 /* set by user space when all is attached */
 __u64 ending_ns; /* set by user space: nothing is accounted after a CPU's last cut */
 
-/* Processes that were counted: for their number alone */
-__u64 seen[PA_SCHED_SEEN_BITS / 64];
-
 /* With use_pidns: thread id << 32 | process id there, 0 of who is elsewhere, of threads that exit
  */
 __u64 exits[PA_SCHED_EXITS];
@@ -56,6 +53,16 @@ struct {
 	__type(key, __u32);
 	__type(value, struct pa_sched_totals);
 } totals SEC(".maps");
+
+/* A byte by process id, 1: it was counted. For their number alone. Bytes, as storing one takes no
+ * other CPU's back; bits need an atomic or, which BPF has since Linux 5.12. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PA_SCHED_PIDS_MAX / 8);
+	__type(key, __u32);
+	__type(value, __u64);
+} seen SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -165,8 +172,7 @@ static __always_inline void add_hardware(struct pa_sched_totals *t,
 
 /* A thread that nobody waits for has no number in a pid namespace any more when it leaves its CPU
  * for the last time. Here it still has. */
-SEC("tp_btf/sched_process_exit")
-int sched_exits(__u64 *ctx)
+static __always_inline int note_ids(void)
 {
 	__u32 own = bpf_get_current_pid_tgid(), tgid, tid;
 
@@ -174,6 +180,19 @@ int sched_exits(__u64 *ctx)
 		tgid = 0;
 	exits[own & (PA_SCHED_EXITS - 1)] = (__u64)own << 32 | tgid;
 	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int sched_exits(__u64 *ctx)
+{
+	return note_ids();
+}
+
+/* As follow_fork_again */
+SEC("tp_btf/sched_process_exit")
+int sched_exits_again(__u64 *ctx)
+{
+	return note_ids();
 }
 
 /** Process id of the current thread. @return 0: it is not counted */
@@ -209,17 +228,17 @@ static __always_inline bool passes(struct pa_sched_cpu *c, __u32 tgid)
 /** The current thread's totals. @return NULL: it is not counted */
 static __always_inline struct pa_sched_totals *current_totals(struct pa_sched_cpu *c, __u32 cpu)
 {
-	__u32 tgid = current_process();
-	__u64 bit, *word;
+	__u32 tgid = current_process(), slot;
+	__u8 *was;
 
 	if (!tgid)
 		return NULL;
 	if (!passes(c, tgid))
 		return NULL;
-	word = &seen[(tgid / 64) & (PA_SCHED_SEEN_BITS / 64 - 1)];
-	bit = 1ULL << (tgid & 63);
-	if (!(*word & bit))
-		*word |= bit; /* one that a race loses is set at the next switch */
+	slot = tgid / 8;
+	was = bpf_map_lookup_elem(&seen, &slot);
+	if (was && !was[tgid & 7])
+		was[tgid & 7] = 1;
 	return totals_of(tgid, cpu);
 }
 

@@ -21,7 +21,7 @@
 #define PA_WAKE_TIME_MASK ((1ULL << PA_WAKE_TIME_BITS) - 1) /* 73 minutes of ns */
 #define PA_WAKE_WAIT_MAX (PA_WAKE_TIME_MASK / 2)	    /* more: a clock that stepped back */
 
-#define PA_SCHED_SEEN_BITS (1 << PA_WAKE_TID_BITS)
+#define PA_SCHED_PIDS_MAX (1U << PA_WAKE_TID_BITS)
 #define PA_SCHED_EXITS 4096 /* slots of threads that exit, by thread id */
 
 enum pa_counter {

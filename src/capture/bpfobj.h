@@ -50,6 +50,7 @@ struct pa_bpf_host pa_bpf_host__read(void);
 		if (host_.kernel_stack_bytes)                                                      \
 			(skel)->rodata->kernel_stack_bytes = host_.kernel_stack_bytes;             \
 		bpf_program__set_autoload((skel)->progs.follow_fork, follows);                     \
+		bpf_program__set_autoload((skel)->progs.follow_fork_again, follows);               \
 		bpf_program__set_autoload((skel)->progs.follow_exit, follows);                     \
 		if (!(follows) || !host_.use_pidns)                                                \
 			bpf_map__set_max_entries((skel)->maps.followed, 1);                        \

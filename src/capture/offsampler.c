@@ -31,7 +31,7 @@
 struct pa_offsampler {
 	struct pa_offsampler_opts opts;
 	struct offcpu_bpf *skel;
-	struct bpf_link *links[8];
+	struct bpf_link *links[9];
 	size_t link_cnt;
 	bool has_tables, has_mmap_hook, has_iter, has_user_iter;
 	struct pa_ring **rings; /* by CPU number, made when it is first seen */
@@ -187,9 +187,10 @@ static int share_maps(struct pa_offsampler *o)
 static int attach_hooks(struct pa_offsampler *o)
 {
 	struct bpf_program *progs[] = {
-		o->skel->progs.follow_fork, o->skel->progs.follow_exit,
-		o->skel->progs.unwind_fork, o->skel->progs.unwind_exec,
-		o->skel->progs.unwind_mmap, o->skel->progs.unwind_protect,
+		o->skel->progs.follow_fork,    o->skel->progs.follow_fork_again,
+		o->skel->progs.follow_exit,    o->skel->progs.unwind_fork,
+		o->skel->progs.unwind_exec,    o->skel->progs.unwind_mmap,
+		o->skel->progs.unwind_protect,
 	};
 	int err = 0;
 

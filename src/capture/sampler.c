@@ -33,7 +33,7 @@ struct cpu_slot {
 
 struct pa_sampler {
 	struct cpu_bpf *skel;
-	struct bpf_link *links[6]; /* of programs beside the sampler */
+	struct bpf_link *links[8]; /* of programs beside the sampler */
 	size_t link_cnt;
 	bool has_tables, has_mmap_hook;
 	struct perf_event_attr attr;
@@ -115,9 +115,10 @@ static void configure(struct pa_sampler *s, const struct pa_sampler_opts *opts)
 static int attach_hooks(struct pa_sampler *s)
 {
 	struct bpf_program *progs[] = {
-		s->skel->progs.follow_fork, s->skel->progs.follow_exit,
-		s->skel->progs.unwind_fork, s->skel->progs.unwind_exec,
-		s->skel->progs.unwind_mmap, s->skel->progs.unwind_protect,
+		s->skel->progs.follow_fork,    s->skel->progs.follow_fork_again,
+		s->skel->progs.follow_exit,    s->skel->progs.unwind_fork,
+		s->skel->progs.unwind_exec,    s->skel->progs.unwind_mmap,
+		s->skel->progs.unwind_protect,
 	};
 	int err = 0;
 

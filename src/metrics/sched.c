@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "capture/bpfobj.h"
@@ -26,7 +27,7 @@
 
 struct pa_sched {
 	struct sched_bpf *skel;
-	struct bpf_link *links[6];
+	struct bpf_link *links[8];
 	size_t link_cnt;
 	size_t slot_cnt; /* CPUs, by number */
 	struct pa_cpus wanted;
@@ -39,6 +40,7 @@ struct pa_sched {
 	size_t ended_cnt, ended_cap;
 	size_t due_cnt; /* ...of these, before the last poll */
 	struct pa_sched_totals *buf;
+	uint8_t *seen; /* mapped; by process id */
 	struct pa_errmsg errmsg;
 };
 
@@ -74,6 +76,7 @@ static void configure(struct pa_sched *s, const struct pa_sched_opts *opts, bool
 	wakes = pa_bpfobj__thread_slots(WAKE_SLOTS_MAX, !skel->rodata->use_pidns);
 	skel->rodata->wake_mask = wakes - 1;
 	bpf_program__set_autoload(skel->progs.sched_exits, skel->rodata->use_pidns);
+	bpf_program__set_autoload(skel->progs.sched_exits_again, skel->rodata->use_pidns);
 	bpf_map__set_max_entries(skel->maps.cpus, (uint32_t)s->slot_cnt);
 	bpf_map__set_max_entries(skel->maps.totals, (uint32_t)s->slot_cnt + 1);
 	bpf_map__set_max_entries(skel->maps.events, (uint32_t)s->slot_cnt * PA_COUNTER_CNT);
@@ -102,6 +105,7 @@ static int load_one(struct pa_sched *s, const struct pa_sched_opts *opts, bool h
 
 static int load(struct pa_sched *s, const struct pa_sched_opts *opts)
 {
+	void *seen;
 	int err;
 
 	err = pa_bpfobj__prepare("--pmu", &s->errmsg);
@@ -112,6 +116,11 @@ static int load(struct pa_sched *s, const struct pa_sched_opts *opts)
 		err = load_one(s, opts, false);
 	if (err)
 		return pa_bpfobj__explain(err, &s->errmsg);
+	seen = mmap(NULL, PA_SCHED_PIDS_MAX, PROT_READ | PROT_WRITE, MAP_SHARED,
+		    bpf_map__fd(s->skel->maps.seen), 0);
+	if (seen == MAP_FAILED)
+		return fail(s, -errno, "scheduler metrics: failed to map: %s", strerror(errno));
+	s->seen = seen;
 	return 0;
 }
 
@@ -241,8 +250,10 @@ int pa_sched__enable(struct pa_sched *s)
 {
 	/* the one that sees waits end before those that see them begin */
 	struct bpf_program *progs[] = {
-		s->skel->progs.follow_fork, s->skel->progs.follow_exit, s->skel->progs.sched_exits,
-		s->skel->progs.sched_leave, s->skel->progs.sched_woken, s->skel->progs.sched_new,
+		s->skel->progs.follow_fork,	  s->skel->progs.follow_fork_again,
+		s->skel->progs.follow_exit,	  s->skel->progs.sched_exits,
+		s->skel->progs.sched_exits_again, s->skel->progs.sched_leave,
+		s->skel->progs.sched_woken,	  s->skel->progs.sched_new,
 	};
 	int err = 0;
 
@@ -485,9 +496,7 @@ static int add_waiting(struct pa_sched *s, const struct pa_sched_waiting *waitin
 	if (m->per_process && known_cnt)
 		qsort(m->procs, known_cnt, sizeof(*m->procs), by_item_pid);
 	for (size_t i = 0; i < cnt && !err; i++) {
-		uint32_t bit = waiting[i].tgid % PA_SCHED_SEEN_BITS;
-
-		s->skel->bss->seen[bit / 64] |= 1ULL << (bit % 64);
+		s->seen[waiting[i].tgid % PA_SCHED_PIDS_MAX] = 1;
 		pa_metrics_item__add_waiting(&m->all, waiting[i].wait_ns);
 		if (!m->per_process)
 			continue;
@@ -523,8 +532,8 @@ static int take_all(struct pa_sched *s, const struct pa_sched_waiting *waiting, 
 		return err;
 	if (s->m->proc_cnt)
 		qsort(s->m->procs, s->m->proc_cnt, sizeof(*s->m->procs), by_wait);
-	for (size_t i = 0; i < PA_SCHED_SEEN_BITS / 64; i++)
-		s->m->process_cnt += (uint64_t)__builtin_popcountll(s->skel->bss->seen[i]);
+	for (size_t i = 0; i < PA_SCHED_PIDS_MAX; i++)
+		s->m->process_cnt += s->seen[i];
 	s->m->unfollowed_cnt = s->skel->bss->unfollowed_cnt;
 	memcpy(s->m->missing, s->counters.missing, sizeof(s->m->missing));
 	return 0;
@@ -571,6 +580,8 @@ void pa_sched__close(struct pa_sched *s)
 		return;
 	pa_bpfobj__detach(s->links, &s->link_cnt);
 	pa_counters__close(&s->counters);
+	if (s->seen)
+		munmap(s->seen, PA_SCHED_PIDS_MAX);
 	sched_bpf__destroy(s->skel);
 	pa_cpus__free(&s->wanted);
 	pa_metrics__free(s->m);

@@ -22,8 +22,9 @@ SWITCH = re.compile(r"prev_pid=(\d+) prev_prio=\S+ prev_state=(\S+) ==> (?:.*nex
 WOKEN = re.compile(r"\bpid=(\d+) ")
 
 
-# Between the moments at which perf and the program take the time of one event
-SKEW_NS = 2000
+# Between the moments at which perf and the program take the time of one event: what perf does there,
+# longer on a slow machine at a wake-up that ends its idling
+SKEW_NS = 5000
 
 
 class Metrics:
@@ -102,7 +103,7 @@ def schedstat(pid):
 @retried
 def test_preempted(agent, spawn, workload, tmp_path):
     """Two threads that burn on one CPU: while one runs, the other waits, and both for others."""
-    program = spawn([workload("switcher"), "--mode", "share", "--seconds", "60"])
+    program = spawn([workload("switcher"), "--mode", "share", "--seconds", "600"])
     time.sleep(0.2)
     before = schedstat(program.pid)
     found = Metrics(run.run([agent, "-q", "--pmu", "--pid", str(program.pid), "--pmu-format",
@@ -156,7 +157,7 @@ def test_stopped(agent, spawn, workload, tmp_path):
 def test_all_cpus_are_merged(agent, spawn, workload, tmp_path):
     needs.cpus(2)
     programs = [spawn([workload("switcher"), "--mode", "sleep", "--cpu", str(cpu), "--seconds",
-                       "60"]) for cpu in (0, 1)]
+                       "600"]) for cpu in (0, 1)]
     pids = ",".join(str(program.pid) for program in programs)
     both = Metrics(run.run([agent, "-q", "--pmu", "--pid", pids, "--pmu-format", "json",
                             "--duration", "1s"], cwd=tmp_path).ok())
@@ -180,7 +181,7 @@ def test_pipe(metrics):
 
 def test_a_slice_without_end(agent, spawn, workload, tmp_path):
     """One that runs all the time may have no switch: its time is there, and said to be cut."""
-    program = spawn([workload("switcher"), "--mode", "spin", "--seconds", "10"])
+    program = spawn([workload("switcher"), "--mode", "spin", "--seconds", "600"])
     os.sched_setscheduler(program.pid, os.SCHED_FIFO, os.sched_param(1))
     time.sleep(0.2)
     result = run.run([agent, "-q", "--pmu", "--pid", str(program.pid), "--pmu-format", "json",
@@ -271,7 +272,7 @@ def check_quantiles(dist, values):
 @retried
 def test_slices_and_waits_as_perf_records_them(agent, spawn, workload, tmp_path, mode):
     data = tmp_path / "perf.data"
-    program = spawn([workload("switcher"), "--mode", mode, "--seconds", "60"])
+    program = spawn([workload("switcher"), "--mode", mode, "--seconds", "600"])
     time.sleep(0.2)
     tids = [int(tid) for tid in os.listdir(f"/proc/{program.pid}/task")]
     perf = spawn([*needs.tracefs(), needs.perf(), "record", "-q", "-N", "-a", "-m", "2048", "-k",
@@ -289,7 +290,7 @@ def test_slices_and_waits_as_perf_records_them(agent, spawn, workload, tmp_path,
 
 def test_per_process(agent, spawn, workload, tmp_path):
     """Sorted by their waits; what is merged is their sum; those that ended are there."""
-    programs = {mode: spawn([workload("switcher"), "--mode", mode, "--seconds", "60"])
+    programs = {mode: spawn([workload("switcher"), "--mode", mode, "--seconds", "600"])
                 for mode in ("sleep", "share")}
     capture = spawn([agent, "--pmu", "-a", "--per-pid", "--pmu-format", "json", "--duration",
                      "3s"])
@@ -329,8 +330,8 @@ def test_names_of_short_lives(agent, spawn):
 
 
 def test_only_the_process_that_was_named(metrics, agent, spawn, workload, tmp_path):
-    spawn([workload("switcher"), "--mode", "sleep", "--seconds", "8"])
-    program = spawn([workload("switcher"), "--mode", "sleep", "--seconds", "8"])
+    spawn([workload("switcher"), "--mode", "sleep", "--seconds", "600"])
+    program = spawn([workload("switcher"), "--mode", "sleep", "--seconds", "600"])
     result = run.run([agent, "-q", "--pmu", "--pid", str(program.pid), "--pmu-format", "json",
                       "--duration", "1s"], cwd=tmp_path).ok()
     found = Metrics(result)
@@ -376,9 +377,9 @@ def test_threads_that_exit(agent, workload, tmp_path, where):
 UNAWAITED = """
 import os, signal, time
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-for _ in range(50):
+for _ in range(400):
     if not os.fork():
-        end = time.monotonic() + 0.001
+        end = time.monotonic() + 0.0005
         while time.monotonic() < end:
             pass
         os._exit(0)
@@ -394,7 +395,7 @@ def test_children_that_nobody_waits_for(agent, tmp_path, where):
     before = in_pid_namespace() if where == "namespace" else []
     found = Metrics(run.run([*before, agent, "-q", "--pmu", "--pmu-format", "json", "--",
                              sys.executable, "-c", UNAWAITED], cwd=tmp_path).ok())
-    assert found.data["process_count"] == 51 and found.reasons["exited"] == 51
+    assert found.data["process_count"] == 401 and found.reasons["exited"] == 401
 
 
 LAST_ID = "/proc/sys/kernel/ns_last_pid"
@@ -403,8 +404,8 @@ LAST_ID = "/proc/sys/kernel/ns_last_pid"
 @pytest.mark.skipif(not os.access(LAST_ID, os.W_OK), reason=f"no {LAST_ID}")
 def test_an_id_that_is_given_out_again(agent, spawn, workload, tmp_path):
     """Who has the id of a target that ended is none."""
-    first = spawn([workload("switcher"), "--mode", "sleep", "--seconds", "60"])
-    second = spawn(["sleep", "60"])
+    first = spawn([workload("switcher"), "--mode", "sleep", "--seconds", "600"])
+    second = spawn(["sleep", "600"])
     capture = spawn([agent, "--pmu", "--pid", f"{first.pid},{second.pid}", "--pmu-format",
                      "json", "--duration", "6s"], cwd=tmp_path)
     capture.wait_for("Collecting data")
@@ -443,7 +444,7 @@ def test_more_children_than_the_filter_has_room_for(agent, tmp_path, where):
 
 def test_one_cpu(agent, spawn, workload, tmp_path):
     needs.cpus(2)
-    program = spawn([workload("switcher"), "--mode", "sleep", "--cpu", "1", "--seconds", "8"])
+    program = spawn([workload("switcher"), "--mode", "sleep", "--cpu", "1", "--seconds", "600"])
     common = [agent, "-q", "--pmu", "--pid", str(program.pid), "--pmu-format", "json",
               "--duration", "500ms", "--cpu"]
     assert Metrics(run.run([*common, "0"], cwd=tmp_path).ok()).switches == 0
@@ -471,7 +472,7 @@ def test_with_a_profile(profile, tmp_path, workload):
 # ---- the report -------------------------------------------------------------------------------
 
 def test_text(agent, spawn, workload, tmp_path):
-    program = spawn([workload("switcher"), "--mode", "share", "--seconds", "8"])
+    program = spawn([workload("switcher"), "--mode", "share", "--seconds", "600"])
     text = run.run([agent, "--pmu", "--pid", str(program.pid), "--duration", "1s"],
                    cwd=tmp_path).ok().out
     times = "".join(rf"  {name + ':':7} \d+\.\d{{3}} ms\n"
@@ -552,7 +553,10 @@ def test_counters(metrics):
         assert found.ipc is None and found.switches > 0
         return
     assert counters["cycles"]["value"] > 1e7
-    assert 0.05 < found.ipc < 8
+    if counters["instructions"]["value"] is None:  # QEMU counts them with -icount only
+        assert found.ipc is None
+    else:
+        assert 0.05 < found.ipc < 8
 
 
 def test_events_are_counted_for_who_runs(metrics):

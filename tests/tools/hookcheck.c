@@ -52,15 +52,19 @@ static void expect(const char *what, struct pa_unwind_seq before, struct pa_unwi
 
 static int load(bool with_mmap)
 {
+	int err;
+
 	skel = cpu_bpf__open();
 	if (!skel)
 		return -errno;
 	bpf_program__set_autoload(skel->progs.cpu_sample, false);
 	bpf_program__set_autoload(skel->progs.follow_fork, false);
+	bpf_program__set_autoload(skel->progs.follow_fork_again, false);
 	bpf_program__set_autoload(skel->progs.follow_exit, false);
 	bpf_program__set_autoload(skel->progs.unwind_mmap, with_mmap);
 	bpf_program__set_autoload(skel->progs.unwind_protect, with_mmap);
-	return cpu_bpf__load(skel);
+	err = cpu_bpf__load(skel);
+	return err ? err : cpu_bpf__attach(skel);
 }
 
 /* A block with two mappings: frame pointers, then tables, PAGES each. */
@@ -163,8 +167,8 @@ int main(void)
 		cpu_bpf__destroy(skel);
 		err = load(false);
 	}
-	if (err || cpu_bpf__attach(skel)) {
-		fprintf(stderr, "hookcheck: failed to load: %s\n", strerror(err ? -err : errno));
+	if (err) {
+		fprintf(stderr, "hookcheck: failed to load: %s\n", strerror(-err));
 		return 1;
 	}
 	area = enter();

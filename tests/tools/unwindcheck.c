@@ -725,6 +725,7 @@ static void prepare(struct check *c, struct cpu_bpf *skel)
 	skel->rodata->filter_pids = true;
 	skel->rodata->want_kernel = false;
 	bpf_program__set_autoload(skel->progs.follow_fork, false);
+	bpf_program__set_autoload(skel->progs.follow_fork_again, false);
 	bpf_program__set_autoload(skel->progs.follow_exit, false);
 	bpf_program__set_autoload(skel->progs.unwind_fork, false);
 	bpf_program__set_autoload(skel->progs.unwind_exec, false);
@@ -941,7 +942,7 @@ int main(int argc, char **argv)
 	const char *event = "cpu-clock", *object = NULL;
 	unsigned long hz = 997;
 	double seconds = 3, end;
-	int opt;
+	int opt, *fds;
 
 	while ((opt = getopt(argc, argv, "s:f:e:b:m:c:v")) > 0) {
 		if (opt == 's')
@@ -976,13 +977,20 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	open_dwfl(&c);
+	fds = calloc(c.cpu_cnt, sizeof(*fds));
+	if (!fds)
+		die("out of memory");
 	for (size_t cpu = 0; cpu < c.cpu_cnt; cpu++)
-		open_event(c.skel->progs.cpu_sample, event, hz, -1, (int)cpu);
+		fds[cpu] = open_event(c.skel->progs.cpu_sample, event, hz, -1, (int)cpu);
 	for (end = now() + seconds; now() < end;) {
 		usleep(50000);
 		drain(&c);
 	}
 	report(&c);
+	for (size_t cpu = 0; cpu < c.cpu_cnt;
+	     cpu++) /* no counter is read between two of a sample */
+		ioctl(fds[cpu], PERF_EVENT_IOC_DISABLE, 0);
 	report_counters(&c);
+	free(fds);
 	return 0;
 }
