@@ -46,6 +46,7 @@ check_packages() {
 	libcap2-bin setcap
 	procps ps
 	python3-pytest                  # the test runner
+	python3-pytest-xdist            # unit and golden tests side by side
 	linux-perf perf                 # foreign reader of perf.data
 	hotspot hotspot                 # foreign reader of perf.data
 	autofdo create_llvm_prof        # foreign reader of perf.data
