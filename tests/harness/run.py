@@ -7,6 +7,9 @@ import subprocess
 import tempfile
 import time
 
+# Time limits are this much longer: where the CPU is emulated
+PATIENCE = int(os.environ.get("PA_PATIENCE", "1"))
+
 
 class Result:
     """What a program that ended left: status (negative: signal), out and err as text."""
@@ -54,10 +57,11 @@ class Process:
     def wait(self, timeout=60):
         """Wait for the end. @return Result; ends the program and fails when time is up."""
         try:
-            self.child.wait(timeout)
+            self.child.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             self.end()
-            raise AssertionError(f"still running after {timeout} s: {self.result()}") from None
+            raise AssertionError(f"still running after {timeout * PATIENCE} s: "
+                                 f"{self.result()}") from None
         return self.result()
 
     def result(self):
@@ -76,9 +80,12 @@ class Process:
             os.killpg(self.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass
-        self.child.wait(10)
+        try:
+            self.child.wait(10 * PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"killed, but not gone: {self.argv}") from None
 
-    def wait_for(self, text, timeout=20):
+    def wait_for(self, text, timeout=60):
         """Wait until text appears in its stdout or stderr. @return what it printed"""
         wait_until(lambda: text in self.out + self.err or not self.running(), timeout,
                    f"'{text}' from {self.argv[0]}")
@@ -99,9 +106,9 @@ def run(argv, timeout=60, stdin_bytes=None, **options):
 
 def wait_until(condition, timeout=10, what="a condition"):
     """Poll until condition() holds; fails the test when it does not in time."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * PATIENCE
     while not condition():
-        assert time.monotonic() < end, f"waited {timeout} s in vain for {what}"
+        assert time.monotonic() < end, f"waited {timeout * PATIENCE} s in vain for {what}"
         time.sleep(0.02)
 
 

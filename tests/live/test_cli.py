@@ -120,7 +120,7 @@ def is_alive(pid):
 @pytest.mark.parametrize("number, word", [(signal.SIGINT, "interrupt"),
                                           (signal.SIGTERM, "terminated")])
 def test_signals_end_the_capture_early(start, spawn, workload, number, word):
-    program = spawn([workload("fixedgraph"), "--seconds", "20"])
+    program = spawn([workload("fixedgraph"), "--seconds", "600"])
     found = collecting(start("--pid", str(program.pid), "--duration", "20s", "--sample-rate",
                              "999"))
     time.sleep(0.5)
@@ -241,8 +241,8 @@ CAPS = "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_checkpoint_restore,cap_syslog,cap
 @pytest.mark.parametrize("flags", ["+ep", "+p"])
 def test_ordinary_user_with_file_capabilities(nobodys, workload, spawn, flags):
     run.run([needs.command("setcap", "libcap2-bin"), CAPS + flags, nobodys / "perf-agent"]).ok()
-    program = spawn([workload("fixedgraph"), "--seconds", "60"])
-    spawn([workload("syscaller"), "--seconds", "60"])
+    program = spawn([workload("fixedgraph"), "--seconds", "600"])
+    spawn([workload("syscaller"), "--seconds", "600"])
     out = nobodys / "out.pb.gz"
     result = run.run(as_nobody(nobodys / "perf-agent", "--profile", "-a", "--duration", "1s",
                                "--sample-rate", "999", "--profile-output", out), cwd=nobodys,

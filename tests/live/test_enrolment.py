@@ -87,7 +87,7 @@ def test_command_is_named_while_it_execs(profile):
 
 def test_without_children_of_pid(profile, spawn, workload):
     """--pid: the process, not the children that it had before."""
-    forker = spawn([workload("forker"), "--seconds", "60"])
+    forker = spawn([workload("forker"), "--seconds", "600"])
     run.wait_until(lambda: len(run.children(forker.pid)) == 4)
     found = profile("--pid", str(forker.pid), "--duration", "500ms", "--sample-rate", "999")
     assert not {s.pid for s in found.script} - {forker.pid}
@@ -120,7 +120,7 @@ def test_names_that_change(profile, workload):
 
 @pytest.mark.parametrize("existing", [True, False])
 def test_threads(profile, spawn, workload, existing):
-    argv = [workload("fixedgraph"), "--seconds", "60" if existing else "1", "--threads", "3", "--prctl"]
+    argv = [workload("fixedgraph"), "--seconds", "600" if existing else "1", "--threads", "3", "--prctl"]
     if existing:
         program = spawn(argv)
         run.wait_until(lambda: len(os.listdir(f"/proc/{program.pid}/task")) == 4)
@@ -151,7 +151,7 @@ def test_exit_during_capture(start, spawn, workload):
 def test_whole_system(profile, spawn, workload):
     """Everything that ran has a name, the kernel's own threads too."""
     for name in ("fixedgraph", "syscaller"):
-        spawn([workload(name), "--seconds", "60"])
+        spawn([workload(name), "--seconds", "600"])
     spawn(["sh", "-c", "while :; do sync; done"], cwd="/dev/shm")
     found = profile("-a", "--duration", "2s", "--sample-rate", "1999")
     assert {"fixedgraph", "syscaller"} <= {s.comm for s in found.script}
@@ -213,7 +213,7 @@ def test_deleted_binary(profile, workload, when):
 
 
 def test_deleted_before_the_capture(profile, spawn, workload):
-    program = spawn([workload("deleted"), "--seconds", "60"])
+    program = spawn([workload("deleted"), "--seconds", "600"])
     program.wait_for("deleted /tmp")
     found = profile("--pid", str(program.pid), "--sample-rate", "999", "--duration", "1s")
     program.end()
@@ -228,7 +228,7 @@ def test_memfd(profile, workload):
 
 
 def test_jit_named_while_it_runs(profile, spawn, workload):
-    program = spawn([workload("jitter"), "--seconds", "60"])
+    program = spawn([workload("jitter"), "--seconds", "600"])
     run.wait_until(lambda: os.path.exists(f"/tmp/perf-{program.pid}.map"))
     found = profile("--pid", str(program.pid), "--sample-rate", "999", "--duration", "1s")
     for stacks in (found.weights(), found.folded()):
@@ -252,7 +252,7 @@ def test_jit_named_after_its_map_is_gone(profile, workload):
 
 
 def test_many_maps(profile, spawn, workload):
-    program = spawn([workload("manymaps"), "--maps", "5000", "--seconds", "60"])
+    program = spawn([workload("manymaps"), "--maps", "5000", "--seconds", "600"])
     program.wait_for("mapped 5000")
     found = profile("--pid", str(program.pid), "--sample-rate", "999", "--duration", "1s")
     assert readers.share(found.weights(), "amid_maps") > 0.9

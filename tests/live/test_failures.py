@@ -118,7 +118,7 @@ def test_closed_pipe(agent, workload, tmp_path, option):
 
 def test_no_samples(profile, spawn):
     """A process that sleeps: an empty profile is a valid one."""
-    sleeper = spawn(["sleep", "20"])
+    sleeper = spawn(["sleep", "600"])
     time.sleep(0.2)
     found = profile("--pid", str(sleeper.pid), "--duration", "300ms")
     assert "warning: no samples" in found.result.err
@@ -128,7 +128,7 @@ def test_no_samples(profile, spawn):
 
 
 def killed(start, spawn, workload):
-    program = spawn([workload("fixedgraph"), "--seconds", "20"])
+    program = spawn([workload("fixedgraph"), "--seconds", "600"])
     found = collecting(start("--pid", str(program.pid), "--duration", "20s", "--sample-rate",
                              "999"))
     run.wait_until(lambda: found.data.stat().st_size > 50_000)

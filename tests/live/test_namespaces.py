@@ -12,7 +12,7 @@ def in_namespace(flags, script, *argv, **options):
 
 def test_pid_namespace(agent, workload, tmp_path):
     """Process ids in the file are those of the agent's own /proc, and only its processes."""
-    script = ('"$2" --seconds 60 & sleep 0.5; '
+    script = ('"$2" --seconds 600 & sleep 0.5; '
               '"$1" -q --profile --pid $! --duration 1s --sample-rate 499 '
               '--perf-data-output one.data --profile-output one.pb.gz && '
               '"$1" -q --profile -a --duration 1s --sample-rate 499 '
@@ -59,5 +59,5 @@ def test_hidden_kernel_symbols(agent, workload, tmp_path):
     assert "kernel symbols unavailable" in result.err
     raw = readers.pprof_raw(tmp_path / "k.pb.gz")
     names = {name for s in raw.samples for name in raw.frames(s)}
-    assert any(name.startswith("0xffffffff") for name in names)
+    assert any(name.startswith("0xffff") for name in names)
     assert "main" in names

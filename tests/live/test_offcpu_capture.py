@@ -109,7 +109,8 @@ def test_what_a_program_waits_for(offcpu, workload, tmp_path, unwind):
         truth = {name: ns for name, ns in truth.items() if name in ("wait_futex", "wait_disk")
                  and sums[name]}
     for site, ns in truth.items():
-        assert sums[site] == pytest.approx(ns, rel=0.03, abs=2e6), (site, sums, truth)
+        work = 0.1 if site == "wait_disk" else 0.03  # on the CPU, which a file system needs
+        assert sums[site] == pytest.approx(ns, rel=work, abs=2e6), (site, sums, truth)
         expected = "io" if site in ("wait_child", "wait_disk") else "blocked"
         share = 0.5 if site == "wait_child" else 0.95
         assert reasons[site][expected] >= share * sums[site] * 0.9, (site, reasons)
@@ -173,8 +174,8 @@ def test_probability(offcpu, workload, probability):
 @retried
 def test_rate(offcpu, workload, spawn):
     """A storm of short waits costs no more than was said, and does not hide the long ones."""
-    storm = spawn([workload("switcher"), "--mode", "pipe", "--seconds", "60"])
-    sleeper = spawn([workload("switcher"), "--mode", "sleep", "--seconds", "60"])
+    storm = spawn([workload("switcher"), "--mode", "pipe", "--seconds", "600"])
+    sleeper = spawn([workload("switcher"), "--mode", "sleep", "--seconds", "600"])
     time.sleep(0.3)
     found = offcpu("--pid", f"{storm.pid},{sleeper.pid}", "--offcpu-rate", "500", "--duration",
                    "1s")
@@ -205,7 +206,7 @@ def test_preempted_all_the_time(hog, start, spawn, workload):
 @retried
 def test_waiting_all_the_time(start, spawn, workload):
     """Neither the begin nor the end of the wait is seen."""
-    program = spawn([workload("sleeper"), "--count", "1", "--seconds", "60"])
+    program = spawn([workload("sleeper"), "--count", "1", "--seconds", "600"])
     program.wait_for("ready")
     child = int(run.run(["pgrep", "-P", str(program.pid)]).ok().out)
     found = start("--pid", str(child), "--duration", "1s").end()
@@ -231,7 +232,7 @@ def test_begin_and_end(start, spawn, workload):
 
 
 def test_system_wide(start, spawn, workload):
-    programs = [spawn([workload("sleeper"), "--count", "2", "--seconds", "60"]) for _ in range(2)]
+    programs = [spawn([workload("sleeper"), "--count", "2", "--seconds", "600"]) for _ in range(2)]
     for program in programs:
         program.wait_for("ready")
     found = start("-a", "--duration", "1s").end()
@@ -264,7 +265,7 @@ def test_other_pid_namespaces(agent, tool, workload, tmp_path):
     run.run([needs.unshare(), "-pf", "--mount-proc", "sh", "-c",
              f"{inner} >'{tmp_path}/ready' & until [ -s '{tmp_path}/ready' ]; do sleep 0.1; done; "
              f"'{agent}' --offcpu -a --duration 300ms --offcpu-perf-data-output '{data}' "
-             f"--offcpu-output '{tmp_path}/x.pb.gz'"]).ok()
+             f"--offcpu-output '{tmp_path}/x.pb.gz'; exit $?"]).ok()  # sh stays, and waits
     names = {name for stack in Offcpu(tool, data, None, None).folded() for name in stack}
     assert "sh" in names and "sleeper" not in names
 
@@ -333,7 +334,7 @@ def test_tracepoints(offcpu, workload):
 @retried
 def test_tracepoints_of_one_process(start, spawn, workload):
     """Others are not seen to come back each time: nothing is said of when they waited."""
-    program = spawn([workload("switcher"), "--mode", "sleep", "--seconds", "60"])
+    program = spawn([workload("switcher"), "--mode", "sleep", "--seconds", "600"])
     time.sleep(0.2)
     found = start("--pid", str(program.pid), "--duration", "500ms", "--perf-data-layout",
                   "tracepoint").end()
@@ -450,7 +451,7 @@ def test_a_stream(agent, workload, tmp_path):
 
 def test_nobody_waits(start, spawn, workload):
     """An empty profile is a valid one."""
-    program = spawn([workload("switcher"), "--mode", "spin", "--seconds", "30"])
+    program = spawn([workload("switcher"), "--mode", "spin", "--seconds", "600"])
     time.sleep(0.2)
     found = start("--pid", str(program.pid), "--duration", "300ms").end()
     assert sum(ns for ns, _, _ in found.samples()) < 0.1e9
@@ -458,7 +459,7 @@ def test_nobody_waits(start, spawn, workload):
 
 
 def test_stopped_by_a_signal(start, spawn, workload):
-    program = spawn([workload("sleeper"), "--count", "1", "--seconds", "60"])
+    program = spawn([workload("sleeper"), "--count", "1", "--seconds", "600"])
     program.wait_for("ready")
     capture = collecting(start("--pid", str(program.pid), "--duration", "60s"))
     time.sleep(0.5)

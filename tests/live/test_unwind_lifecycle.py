@@ -262,7 +262,7 @@ def test_many_mappings(profile, workload):
 
 def test_without_its_first_thread(profile, spawn, workload):
     """What a process has mapped is still known when only other threads live."""
-    program = spawn([workload("leaderless"), "--seconds", "20"])
+    program = spawn([workload("leaderless"), "--seconds", "600"])
     time.sleep(0.3)
     found = profile("--pid", str(program.pid), "--duration", "1s", "--sample-rate", "999")
     weights = user_weights(found, "orphan_burn", program.pid)
@@ -272,7 +272,7 @@ def test_without_its_first_thread(profile, spawn, workload):
 
 def test_memory_is_bounded(profile, spawn, workload):
     """A budget that not even one program fits into: frame pointers, said."""
-    program = spawn([workload("fixedgraph-nofp"), "--seconds", "60"])
+    program = spawn([workload("fixedgraph-nofp"), "--seconds", "600"])
     for name in ("python3", "perl", "bash"):
         if shutil.which(name):
             spawn([name, "-c" if name != "perl" else "-e", "while 1: pass" if name == "python3"

@@ -27,9 +27,10 @@ class Boot:
     """One column of the matrix: a kernel and how it is started."""
 
     def __init__(self, name, suite, arch="amd64", tests=("tests/live",), options="", kptr=None,
-                 icount=None):
+                 icount=None, hours=2):
         self.name, self.suite, self.arch = name, suite, arch
         self.tests, self.options, self.kptr, self.icount = tests, options, kptr, icount
+        self.hours = hours
 
 
 # where tests need kernel symbols, or do what a locked kernel may forbid
@@ -43,14 +44,15 @@ BOOTS = {boot.name: boot for boot in (
     Boot("bookworm-backports", "bookworm-backports"),
     Boot("bookworm-backports-hidden", "bookworm-backports", tests=GUARDED, kptr="2"),
     Boot("sid", "sid"),
-    Boot("bookworm-arm64", "bookworm", arch="arm64"),
+    # a BPF program is verified and compiled in seconds there, each time that perf-agent starts
+    Boot("bookworm-arm64", "bookworm", arch="arm64", hours=6),
     # each instruction takes 2^ICOUNT ns, and the emulated PMU counts them
     Boot("bookworm-arm64-icount", "bookworm", arch="arm64", icount=ICOUNT,
          tests=("tests/live/test_pmu.py", "-k", "known_loop or stands_still")),
 )}
 
 
-def run(boot, tests, out=None, timeout=3600):
+def run(boot, tests, out=None, timeout=None):
     """Boot it and run tests there; results stay in CACHE/out/OUT. @return matrix.Column"""
     try:
         kernel = kernels.get(boot.suite, boot.arch, CACHE)
@@ -63,7 +65,7 @@ def run(boot, tests, out=None, timeout=3600):
                           CACHE / "out" / (out or boot.name), root=root, busybox=busybox,
                           keep=(TOP, BUILD),
                           boot_options=boot.options, kptr=boot.kptr, icount=boot.icount, path=path,
-                          timeout=timeout)
+                          timeout=timeout or boot.hours * 3600)
     except Missing as why:
         return matrix.Column(boot.name, why=str(why))
     except RuntimeError as why:

@@ -133,8 +133,9 @@ class Run:
 def boot(kernel, command, out, *, root="/", keep=(), busybox=None, boot_options="", kptr=None,
          icount=None, path=None, timeout=600):
     """Run command in a guest. Its root is root, and the folders in keep are there as they are on
-    the host. With icount, an instruction takes 2^icount ns of the guest's time. out is emptied, then filled: console, log, status, and what the command writes to
-    /run/vm. @return Run; raises Missing"""
+    the host. With icount, an instruction takes 2^icount ns of the guest's time. out is emptied,
+    then filled: console, log, status, and what the command writes to /run/vm. timeout is in
+    seconds. @return Run; raises Missing"""
     out = pathlib.Path(out).absolute()
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)

@@ -15,8 +15,9 @@ SUITES = "bookworm,bookworm-security"
 LIBRARIES = ("libc6-dev libstdc++-12-dev libbpf-dev libelf-dev libdw-dev libtraceevent-dev "
              "zlib1g-dev libzstd-dev liblzma-dev libdeflate-dev libcap-dev libiberty-dev "
              "uthash-dev libprotobuf-c-dev").split()
-PROGRAMS = ("base-passwd bash coreutils util-linux procps grep sed findutils mawk python3-pytest "
-            "libpython3-stdlib linux-perf strace binutils libcap2-bin busybox-static").split()
+PROGRAMS = ("base-passwd bash dash libc-bin coreutils util-linux mount procps grep sed findutils "
+            "mawk python3-pytest libpython3-stdlib linux-perf strace binutils libcap2-bin "
+            "busybox-static").split()
 TRIPLETS = {"arm64": "aarch64-linux-gnu"}
 
 
@@ -41,7 +42,7 @@ def root(cache, arch):
         shutil.copy(folder / f"usr/share/base-passwd/{name}.master", folder / "etc" / name)
     for path in (folder / "usr/bin/sh", folder / "usr/bin/awk"):
         if not path.exists():
-            path.symlink_to({"sh": "bash", "awk": "mawk"}[path.name])
+            path.symlink_to({"sh": "dash", "awk": "mawk"}[path.name])
     compileall.compile_dir(folder / "usr/lib/python3", quiet=2, stripdir=folder)
     for path in folder.glob("usr/lib/python3.*"):
         compileall.compile_dir(path, quiet=2, stripdir=folder)
