@@ -4,7 +4,7 @@
  * other, each in a function of its own: wait_sleep (20 ms), wait_lock, wait_pipe (15 ms, until
  * another thread lets it), wait_futex (15 ms), wait_child (15 ms in vfork, uninterruptible) and,
  * with --file, wait_disk (reads past the page cache). Then prints how long it was off the CPU in
- * each, by the clock less its own CPU time: "FUNCTION NANOSECONDS", and "burned" last.
+ * each, by the clock less the time on it: "FUNCTION NANOSECONDS", and "burned" last.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static sem_t held;
-static int orders[2], answers[2], disk = -1;
+static int orders[2], answers[2], disk = -1, task_clock;
 static uint32_t word;
 static void *piece;
 
@@ -122,10 +122,7 @@ static void make_file(const char *path)
 
 static uint64_t off_cpu_ns(void)
 {
-	struct timespec used;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-	return burn_now_ns() - (used.tv_sec * 1000000000ULL + used.tv_nsec);
+	return burn_now_ns() - burn_task_clock_ns(task_clock, CLOCK_THREAD_CPUTIME_ID);
 }
 
 int main(int argc, char **argv)
@@ -147,6 +144,7 @@ int main(int argc, char **argv)
 	if (pipe(orders) || pipe(answers) || sem_init(&held, 0, 0) ||
 	    pthread_create(&thread, NULL, helper, NULL))
 		return 1;
+	task_clock = burn_open_task_clock();
 	for (int i = 0; i < rounds; i++) {
 		for (int k = 0; k < 5 + !!file; k++) {
 			uint64_t before;

@@ -124,7 +124,8 @@ static int wait_for_children(void)
 int main(int argc, char **argv)
 {
 	int cpu = atoi(burn_option(argc, argv, "--cpu", "0"));
-	struct timespec used;
+	int task_clock = burn_open_task_clock();
+	uint64_t cpu_ns = task_clock < 0 ? 0 : burn_task_clock_ns(-1, CLOCK_PROCESS_CPUTIME_ID);
 	struct rusage usage;
 	pthread_t second;
 	cpu_set_t set;
@@ -156,10 +157,9 @@ int main(int argc, char **argv)
 		run(NULL);
 	}
 	getrusage(RUSAGE_SELF, &usage);
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	cpu_ns += burn_task_clock_ns(task_clock, CLOCK_PROCESS_CPUTIME_ID);
 	if (!windows)
 		printf("voluntary %ld involuntary %ld cpu_ns %llu rounds %llu\n", usage.ru_nvcsw,
-		       usage.ru_nivcsw, used.tv_sec * 1000000000ULL + used.tv_nsec,
-		       (unsigned long long)round_cnt);
+		       usage.ru_nivcsw, (unsigned long long)cpu_ns, (unsigned long long)round_cnt);
 	return 0;
 }
