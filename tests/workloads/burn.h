@@ -9,13 +9,11 @@
 #ifndef BURN_H
 #define BURN_H
 
-#include <linux/perf_event.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,33 +30,6 @@ UNUSED static uint64_t burn_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
-
-/* A clock of the time from one switch to the next that this thread, and those it starts from now
- * on, are on a CPU. Unlike CLOCK_THREAD_CPUTIME_ID it goes on while a hypervisor has that CPU.
- * @return a file descriptor, or -1 */
-UNUSED static int burn_open_task_clock(void)
-{
-	struct perf_event_attr attr;
-
-	memset(&attr, 0, sizeof(attr));
-	attr.type = PERF_TYPE_SOFTWARE;
-	attr.size = sizeof(attr);
-	attr.config = PERF_COUNT_SW_TASK_CLOCK;
-	attr.inherit = 1;
-	return (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
-}
-
-/* What it is at, or, without one, the clock that the kernel keeps. */
-UNUSED static uint64_t burn_task_clock_ns(int fd, clockid_t otherwise)
-{
-	struct timespec used;
-	uint64_t ns;
-
-	if (read(fd, &ns, sizeof(ns)) == sizeof(ns))
-		return ns;
-	clock_gettime(otherwise, &used);
-	return used.tv_sec * 1000000000ULL + used.tv_nsec;
 }
 
 /* The value after option, else fallback. */

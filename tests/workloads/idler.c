@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "burn.h"
+#include "taskclock.h"
 
 #define DISK_BYTES (16 << 20)
 #define DISK_PIECE (1 << 20) /* a wait is much longer than what two switches take */
@@ -122,7 +123,7 @@ static void make_file(const char *path)
 
 static uint64_t off_cpu_ns(void)
 {
-	return burn_now_ns() - burn_task_clock_ns(task_clock, CLOCK_THREAD_CPUTIME_ID);
+	return burn_now_ns() - task_clock_ns(task_clock, CLOCK_THREAD_CPUTIME_ID);
 }
 
 int main(int argc, char **argv)
@@ -144,7 +145,7 @@ int main(int argc, char **argv)
 	if (pipe(orders) || pipe(answers) || sem_init(&held, 0, 0) ||
 	    pthread_create(&thread, NULL, helper, NULL))
 		return 1;
-	task_clock = burn_open_task_clock();
+	task_clock = task_clock_open(false);
 	for (int i = 0; i < rounds; i++) {
 		for (int k = 0; k < 5 + !!file; k++) {
 			uint64_t before;

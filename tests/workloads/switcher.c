@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 
 #include "burn.h"
+#include "taskclock.h"
 
 #define WINDOW_NS 20000000ULL
 
@@ -124,8 +125,8 @@ static int wait_for_children(void)
 int main(int argc, char **argv)
 {
 	int cpu = atoi(burn_option(argc, argv, "--cpu", "0"));
-	int task_clock = burn_open_task_clock();
-	uint64_t cpu_ns = task_clock < 0 ? 0 : burn_task_clock_ns(-1, CLOCK_PROCESS_CPUTIME_ID);
+	int task_clock = task_clock_open(true);
+	uint64_t cpu_ns = task_clock < 0 ? 0 : task_clock_ns(-1, CLOCK_PROCESS_CPUTIME_ID);
 	struct rusage usage;
 	pthread_t second;
 	cpu_set_t set;
@@ -157,7 +158,7 @@ int main(int argc, char **argv)
 		run(NULL);
 	}
 	getrusage(RUSAGE_SELF, &usage);
-	cpu_ns += burn_task_clock_ns(task_clock, CLOCK_PROCESS_CPUTIME_ID);
+	cpu_ns += task_clock_ns(task_clock, CLOCK_PROCESS_CPUTIME_ID);
 	if (!windows)
 		printf("voluntary %ld involuntary %ld cpu_ns %llu rounds %llu\n", usage.ru_nvcsw,
 		       usage.ru_nivcsw, (unsigned long long)cpu_ns, (unsigned long long)round_cnt);
