@@ -61,8 +61,7 @@ int follow_fork(__u64 *ctx)
 	return pa_follow((void *)ctx[1], false);
 }
 
-/* A tracepoint's program may be preempted on late kernels (7.2), which leave it out for what comes
- * on that CPU meanwhile. A second one, which then isn't begun yet, does its work. */
+/* As PA_TWICE has it, but that a child for which there is no room is counted once */
 SEC("tp_btf/sched_process_fork")
 int follow_fork_again(__u64 *ctx)
 {
@@ -70,8 +69,7 @@ int follow_fork_again(__u64 *ctx)
 }
 
 /* When the last reference to the leader's pid goes: all threads are gone before it */
-SEC("tp_btf/sched_process_free")
-int follow_exit(__u64 *ctx)
+PA_TWICE("tp_btf/sched_process_free", follow_exit)
 {
 	const struct task_struct *task = (void *)ctx[0];
 	__u32 own = BPF_CORE_READ(task, tgid), id = own, *noted;

@@ -17,8 +17,7 @@ static __always_inline struct pa_unwind_seq *pa_seq(__u32 tgid)
 	return bpf_map_lookup_elem(&unwind_seq, &slot);
 }
 
-SEC("tp_btf/sched_process_fork")
-int unwind_fork(__u64 *ctx)
+PA_TWICE("tp_btf/sched_process_fork", unwind_fork)
 {
 	const struct task_struct *child = (void *)ctx[1];
 	struct pa_unwind_seq *seq;
@@ -31,8 +30,7 @@ int unwind_fork(__u64 *ctx)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exec")
-int unwind_exec(__u64 *ctx)
+PA_TWICE("tp_btf/sched_process_exec", unwind_exec)
 {
 	struct pa_unwind_seq *seq;
 	__u32 tgid, tid;
@@ -95,8 +93,7 @@ static __always_inline void pa_mapped(__u64 start, __u64 end, bool is_anonymous)
 
 /* mmap(2), and what exec maps: file, address, bytes, protection, flags, page; result. The function
  * where perf's own event is made, perf_event_mmap, can't be attached to: its file is not traced. */
-SEC("fexit/vm_mmap_pgoff")
-int unwind_mmap(__u64 *ctx)
+PA_TWICE("fexit/vm_mmap_pgoff", unwind_mmap)
 {
 	__u64 bytes = ctx[2], start = ctx[6];
 
@@ -106,8 +103,7 @@ int unwind_mmap(__u64 *ctx)
 }
 
 /* mprotect(2), for each mapping that it changes: mapping, protections */
-SEC("fentry/security_file_mprotect")
-int unwind_protect(__u64 *ctx)
+PA_TWICE("fentry/security_file_mprotect", unwind_protect)
 {
 	const struct vm_area_struct *vma = (void *)ctx[0];
 

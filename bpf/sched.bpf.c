@@ -172,7 +172,7 @@ static __always_inline void add_hardware(struct pa_sched_totals *t,
 
 /* A thread that nobody waits for has no number in a pid namespace any more when it leaves its CPU
  * for the last time. Here it still has. */
-static __always_inline int note_ids(void)
+PA_TWICE("tp_btf/sched_process_exit", sched_exits)
 {
 	__u32 own = bpf_get_current_pid_tgid(), tgid, tid;
 
@@ -180,19 +180,6 @@ static __always_inline int note_ids(void)
 		tgid = 0;
 	exits[own & (PA_SCHED_EXITS - 1)] = (__u64)own << 32 | tgid;
 	return 0;
-}
-
-SEC("tp_btf/sched_process_exit")
-int sched_exits(__u64 *ctx)
-{
-	return note_ids();
-}
-
-/* As follow_fork_again */
-SEC("tp_btf/sched_process_exit")
-int sched_exits_again(__u64 *ctx)
-{
-	return note_ids();
 }
 
 /** Process id of the current thread. @return 0: it is not counted */

@@ -38,6 +38,15 @@ struct pa_bpf_host {
 };
 struct pa_bpf_host pa_bpf_host__read(void);
 
+/** Load what PA_TWICE (bpf/ids.bpf.h) made, or not. */
+#define PA_BPFOBJ_LOAD_BOTH(skel, name, is_wanted)                                                 \
+	do {                                                                                       \
+		bpf_program__set_autoload((skel)->progs.name, is_wanted);                          \
+		bpf_program__set_autoload((skel)->progs.name##_again, is_wanted);                  \
+	} while (0)
+/** Both of them, in a list. */
+#define PA_BPFOBJ_BOTH(skel, name) (skel)->progs.name, (skel)->progs.name##_again
+
 /** Set these in a skeleton, and whether children of the processes in pids join them
  *  (bpf/follow.bpf.h). */
 #define PA_BPFOBJ_CONFIGURE(skel, follows)                                                         \
@@ -49,9 +58,8 @@ struct pa_bpf_host pa_bpf_host__read(void);
 		(skel)->rodata->pidns_ino = host_.pidns_ino;                                       \
 		if (host_.kernel_stack_bytes)                                                      \
 			(skel)->rodata->kernel_stack_bytes = host_.kernel_stack_bytes;             \
-		bpf_program__set_autoload((skel)->progs.follow_fork, follows);                     \
-		bpf_program__set_autoload((skel)->progs.follow_fork_again, follows);               \
-		bpf_program__set_autoload((skel)->progs.follow_exit, follows);                     \
+		PA_BPFOBJ_LOAD_BOTH(skel, follow_fork, follows);                                   \
+		PA_BPFOBJ_LOAD_BOTH(skel, follow_exit, follows);                                   \
 		if (!(follows) || !host_.use_pidns)                                                \
 			bpf_map__set_max_entries((skel)->maps.followed, 1);                        \
 	} while (0)

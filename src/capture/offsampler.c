@@ -31,7 +31,7 @@
 struct pa_offsampler {
 	struct pa_offsampler_opts opts;
 	struct offcpu_bpf *skel;
-	struct bpf_link *links[9];
+	struct bpf_link *links[13];
 	size_t link_cnt;
 	bool has_tables, has_mmap_hook, has_iter, has_user_iter;
 	struct pa_ring **rings; /* by CPU number, made when it is first seen */
@@ -114,10 +114,10 @@ static void configure_tables(struct pa_offsampler *o)
 	bool own = o->has_tables && !o->opts.sampler;
 	struct offcpu_bpf *skel = o->skel;
 
-	bpf_program__set_autoload(skel->progs.unwind_fork, own);
-	bpf_program__set_autoload(skel->progs.unwind_exec, own);
-	bpf_program__set_autoload(skel->progs.unwind_mmap, own && o->has_mmap_hook);
-	bpf_program__set_autoload(skel->progs.unwind_protect, own && o->has_mmap_hook);
+	PA_BPFOBJ_LOAD_BOTH(skel, unwind_fork, own);
+	PA_BPFOBJ_LOAD_BOTH(skel, unwind_exec, own);
+	PA_BPFOBJ_LOAD_BOTH(skel, unwind_mmap, own && o->has_mmap_hook);
+	PA_BPFOBJ_LOAD_BOTH(skel, unwind_protect, own && o->has_mmap_hook);
 	if (o->has_tables) {
 		skel->rodata->unwind_mode = PA_UNWIND_TABLES;
 		bpf_map__set_max_entries(skel->maps.misses, (uint32_t)o->slot_cnt);
@@ -187,10 +187,9 @@ static int share_maps(struct pa_offsampler *o)
 static int attach_hooks(struct pa_offsampler *o)
 {
 	struct bpf_program *progs[] = {
-		o->skel->progs.follow_fork,    o->skel->progs.follow_fork_again,
-		o->skel->progs.follow_exit,    o->skel->progs.unwind_fork,
-		o->skel->progs.unwind_exec,    o->skel->progs.unwind_mmap,
-		o->skel->progs.unwind_protect,
+		PA_BPFOBJ_BOTH(o->skel, follow_fork), PA_BPFOBJ_BOTH(o->skel, follow_exit),
+		PA_BPFOBJ_BOTH(o->skel, unwind_fork), PA_BPFOBJ_BOTH(o->skel, unwind_exec),
+		PA_BPFOBJ_BOTH(o->skel, unwind_mmap), PA_BPFOBJ_BOTH(o->skel, unwind_protect),
 	};
 	int err = 0;
 

@@ -33,7 +33,7 @@ struct cpu_slot {
 
 struct pa_sampler {
 	struct cpu_bpf *skel;
-	struct bpf_link *links[8]; /* of programs beside the sampler */
+	struct bpf_link *links[12]; /* of programs beside the sampler */
 	size_t link_cnt;
 	bool has_tables, has_mmap_hook;
 	struct perf_event_attr attr;
@@ -77,10 +77,10 @@ static void configure_tables(struct pa_sampler *s, const struct pa_sampler_opts 
 {
 	struct cpu_bpf *skel = s->skel;
 
-	bpf_program__set_autoload(skel->progs.unwind_fork, s->has_tables);
-	bpf_program__set_autoload(skel->progs.unwind_exec, s->has_tables);
-	bpf_program__set_autoload(skel->progs.unwind_mmap, s->has_mmap_hook);
-	bpf_program__set_autoload(skel->progs.unwind_protect, s->has_mmap_hook);
+	PA_BPFOBJ_LOAD_BOTH(skel, unwind_fork, s->has_tables);
+	PA_BPFOBJ_LOAD_BOTH(skel, unwind_exec, s->has_tables);
+	PA_BPFOBJ_LOAD_BOTH(skel, unwind_mmap, s->has_mmap_hook);
+	PA_BPFOBJ_LOAD_BOTH(skel, unwind_protect, s->has_mmap_hook);
 	if (s->has_tables) {
 		skel->rodata->unwind_mode = PA_UNWIND_TABLES;
 		bpf_map__set_max_entries(skel->maps.misses, (uint32_t)s->slot_cnt);
@@ -115,10 +115,9 @@ static void configure(struct pa_sampler *s, const struct pa_sampler_opts *opts)
 static int attach_hooks(struct pa_sampler *s)
 {
 	struct bpf_program *progs[] = {
-		s->skel->progs.follow_fork,    s->skel->progs.follow_fork_again,
-		s->skel->progs.follow_exit,    s->skel->progs.unwind_fork,
-		s->skel->progs.unwind_exec,    s->skel->progs.unwind_mmap,
-		s->skel->progs.unwind_protect,
+		PA_BPFOBJ_BOTH(s->skel, follow_fork), PA_BPFOBJ_BOTH(s->skel, follow_exit),
+		PA_BPFOBJ_BOTH(s->skel, unwind_fork), PA_BPFOBJ_BOTH(s->skel, unwind_exec),
+		PA_BPFOBJ_BOTH(s->skel, unwind_mmap), PA_BPFOBJ_BOTH(s->skel, unwind_protect),
 	};
 	int err = 0;
 

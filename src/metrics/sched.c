@@ -27,7 +27,7 @@
 
 struct pa_sched {
 	struct sched_bpf *skel;
-	struct bpf_link *links[8];
+	struct bpf_link *links[9];
 	size_t link_cnt;
 	size_t slot_cnt; /* CPUs, by number */
 	struct pa_cpus wanted;
@@ -75,8 +75,7 @@ static void configure(struct pa_sched *s, const struct pa_sched_opts *opts, bool
 	PA_BPFOBJ_CONFIGURE(skel, opts->follow);
 	wakes = pa_bpfobj__thread_slots(WAKE_SLOTS_MAX, !skel->rodata->use_pidns);
 	skel->rodata->wake_mask = wakes - 1;
-	bpf_program__set_autoload(skel->progs.sched_exits, skel->rodata->use_pidns);
-	bpf_program__set_autoload(skel->progs.sched_exits_again, skel->rodata->use_pidns);
+	PA_BPFOBJ_LOAD_BOTH(skel, sched_exits, skel->rodata->use_pidns);
 	bpf_map__set_max_entries(skel->maps.cpus, (uint32_t)s->slot_cnt);
 	bpf_map__set_max_entries(skel->maps.totals, (uint32_t)s->slot_cnt + 1);
 	bpf_map__set_max_entries(skel->maps.events, (uint32_t)s->slot_cnt * PA_COUNTER_CNT);
@@ -250,10 +249,9 @@ int pa_sched__enable(struct pa_sched *s)
 {
 	/* the one that sees waits end before those that see them begin */
 	struct bpf_program *progs[] = {
-		s->skel->progs.follow_fork,	  s->skel->progs.follow_fork_again,
-		s->skel->progs.follow_exit,	  s->skel->progs.sched_exits,
-		s->skel->progs.sched_exits_again, s->skel->progs.sched_leave,
-		s->skel->progs.sched_woken,	  s->skel->progs.sched_new,
+		PA_BPFOBJ_BOTH(s->skel, follow_fork), PA_BPFOBJ_BOTH(s->skel, follow_exit),
+		PA_BPFOBJ_BOTH(s->skel, sched_exits), s->skel->progs.sched_leave,
+		s->skel->progs.sched_woken,	      s->skel->progs.sched_new,
 	};
 	int err = 0;
 

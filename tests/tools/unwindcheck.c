@@ -26,6 +26,7 @@
 
 #include "bpf/cpu.h"
 #include "bpf/unwind.h"
+#include "capture/bpfobj.h"
 #include "capture/event.h"
 #include "capture/procfs.h"
 #include "capture/ring.h"
@@ -724,13 +725,12 @@ static void prepare(struct check *c, struct cpu_bpf *skel)
 {
 	skel->rodata->filter_pids = true;
 	skel->rodata->want_kernel = false;
-	bpf_program__set_autoload(skel->progs.follow_fork, false);
-	bpf_program__set_autoload(skel->progs.follow_fork_again, false);
-	bpf_program__set_autoload(skel->progs.follow_exit, false);
-	bpf_program__set_autoload(skel->progs.unwind_fork, false);
-	bpf_program__set_autoload(skel->progs.unwind_exec, false);
-	bpf_program__set_autoload(skel->progs.unwind_mmap, false);
-	bpf_program__set_autoload(skel->progs.unwind_protect, false);
+	PA_BPFOBJ_LOAD_BOTH(skel, follow_fork, false);
+	PA_BPFOBJ_LOAD_BOTH(skel, follow_exit, false);
+	PA_BPFOBJ_LOAD_BOTH(skel, unwind_fork, false);
+	PA_BPFOBJ_LOAD_BOTH(skel, unwind_exec, false);
+	PA_BPFOBJ_LOAD_BOTH(skel, unwind_mmap, false);
+	PA_BPFOBJ_LOAD_BOTH(skel, unwind_protect, false);
 	bpf_map__set_max_entries(skel->maps.rings, (uint32_t)c->cpu_cnt);
 	skel->rodata->wake_bytes = RING_BYTES / 2; /* walks to finish may fill the ring */
 	bpf_map__set_max_entries(skel->maps.scratch, (uint32_t)c->cpu_cnt);
