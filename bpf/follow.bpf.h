@@ -24,11 +24,24 @@ struct {
 	__type(value, __u32);
 } followed SEC(".maps");
 
-__u64 unfollowed_cnt;  /* children that found no room in pids */
+#define PA_UNFOLLOWED_SLOTS 64
+__u64 unfollowed_cnt;		       /* children that found no room in pids */
+__u32 unfollowed[PA_UNFOLLOWED_SLOTS]; /* the last of them by id, for who comes second */
 __u32 pids_generation; /* changes when one has left pids: who remembers a look-up asks again */
 
-static __always_inline int pa_follow(const struct task_struct *child, bool again)
+static __always_inline void pa_not_followed(__u32 own)
 {
+	__u32 *last = &unfollowed[own % PA_UNFOLLOWED_SLOTS];
+
+	if (*last == own)
+		return;
+	*last = own;
+	__sync_fetch_and_add(&unfollowed_cnt, 1);
+}
+
+PA_TWICE("tp_btf/sched_process_fork", follow_fork)
+{
+	const struct task_struct *child = (void *)ctx[1];
 	__u32 parent_id, parent_tid, id, own = BPF_CORE_READ(child, tgid);
 	__u8 one = 1;
 
@@ -40,32 +53,15 @@ static __always_inline int pa_follow(const struct task_struct *child, bool again
 	id = own_process_id(child);
 	if (!id) /* in a namespace of its own, where its children have no ids of ours */
 		return 0;
-	if (again && bpf_map_lookup_elem(&pids, &id))
-		return 0;
 	if (use_pidns && bpf_map_update_elem(&followed, &own, &id, BPF_ANY)) {
-		if (!again)
-			__sync_fetch_and_add(&unfollowed_cnt, 1);
+		pa_not_followed(own);
 		return 0;
 	}
 	if (bpf_map_update_elem(&pids, &id, &one, BPF_ANY)) {
-		if (!again)
-			__sync_fetch_and_add(&unfollowed_cnt, 1);
+		pa_not_followed(own);
 		bpf_map_delete_elem(&followed, &own);
 	}
 	return 0;
-}
-
-SEC("tp_btf/sched_process_fork")
-int follow_fork(__u64 *ctx)
-{
-	return pa_follow((void *)ctx[1], false);
-}
-
-/* As PA_TWICE has it, but that a child for which there is no room is counted once */
-SEC("tp_btf/sched_process_fork")
-int follow_fork_again(__u64 *ctx)
-{
-	return pa_follow((void *)ctx[1], true);
 }
 
 /* When the last reference to the leader's pid goes: all threads are gone before it */

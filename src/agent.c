@@ -24,7 +24,8 @@
 #include "capture/sideband.h"
 #include "caps.h"
 
-#define LATE_NS 1000000000ULL  /* more than a record is late when it comes to its ring */
+#define LATE_NS 1000000000ULL /* more than a record is late when it comes to its ring */
+#define LAST_SWITCH_NS 1000000
 #define PASS_MIN_NS 2000000ULL /* woken passes come no closer */
 #define TABLE_BYTES (64ULL << 20)
 #define PROGRESS_NS 1000000000ULL
@@ -535,12 +536,23 @@ static void report_progress(struct pa_agent *a, uint64_t now)
 	a->opts.progress(a->opts.ctx, &p);
 }
 
+/* A process says that it ended some microseconds before it leaves its CPU for good: time for that,
+ * so that its last slice is in the capture that its end ends. */
+static void wait_for_last_switch(void)
+{
+	struct timespec left = {0, LAST_SWITCH_NS};
+
+	while (nanosleep(&left, &left) && errno == EINTR)
+		;
+}
+
 static int process_gone(struct pa_agent *a, uint32_t i)
 {
 	epoll_ctl(a->epoll_fd, EPOLL_CTL_DEL, a->watched[i].fd, NULL);
 	if (++a->gone_cnt < a->watched_cnt)
 		return forget_process(a, a->watched[i].pid);
 	a->stop = true;
+	wait_for_last_switch();
 	if (!a->opts.command)
 		pa_agent_log(a, PA_LOG_INFO, "%s ended",
 			     a->watched_cnt == 1 ? "The process" : "All processes");

@@ -16,9 +16,6 @@
 
 #define END_STEP_NS 10000000 /* a command that was told to end has two seconds for it */
 #define END_STEPS 200
-/* A process wakes its parent some microseconds before it leaves its CPU for good: time for that, so
- * that its last slice is in the capture that its end ends */
-#define LAST_SWITCH_NS 1000000
 
 __attribute__((noreturn)) static void child(char *const *argv, int go_fd, int error_fd)
 {
@@ -98,11 +95,8 @@ int pa_command__go(struct pa_command *c)
 
 int pa_command__ended(struct pa_command *c, int *status)
 {
-	const struct timespec last_switch = {0, LAST_SWITCH_NS};
-
 	if (!c->pid || waitpid(c->pid, status, WNOHANG) != c->pid)
 		return 0;
-	nanosleep(&last_switch, NULL);
 	c->pid = 0;
 	return 1;
 }

@@ -310,7 +310,7 @@ void pa_jit_name__decode(const char *raw, struct pa_jit_name *out);
 /* ---- vmlinux.c ------------------------------------------------------------------------------ */
 
 /** The functions of a vmlinux, moved so that its text is at kernel_text (0: not moved).
- *  @return 0, -ENOENT no symbols, -ENOMEM, -errno */
+ *  @return 0, -ENODATA no symbols, or not that of the text, -ENOMEM, -errno */
 int pa_vmlinux__load_path(const char *path, struct pa_kernel_text kernel_text,
 			  struct pa_kallsyms **out);
 /** The symbols of the kernel of that build-id. @return 0, -ENOENT, -ENOMEM, -errno */

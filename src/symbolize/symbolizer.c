@@ -232,7 +232,12 @@ static int load_given_kernel(struct pa_symbolizer *s)
 	int err = s->opts.kallsyms ? pa_kallsyms__load(path, &s->kallsyms)
 				   : pa_vmlinux__load_path(path, s->kernel_text, &s->kallsyms);
 
-	if (err && err != -ENOMEM)
+	if (err == -ENODATA && !s->opts.kallsyms)
+		pa_warn(s,
+			"%s: no kernel symbols, or no %s, in its symbol table: functions of the "
+			"kernel stay unnamed",
+			path, s->kernel_text.addr ? s->kernel_text.name : "function");
+	else if (err && err != -ENOMEM)
 		pa_warn(s, "%s: failed to read kernel symbols: %s", path, strerror(-err));
 	return err;
 }

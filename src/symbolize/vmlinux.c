@@ -45,12 +45,14 @@ static int load_fd(int fd, struct pa_kernel_text kernel_text, struct pa_kallsyms
 
 	if (!err && kernel_text.addr)
 		err = pa_elfsyms__value(&e, kernel_text.name, &text);
+	if (err == -ENOENT)
+		err = -ENODATA;
 	if (!err)
 		err = pa_elfsyms__load(&e, NULL, NULL, &t);
 	pa_elf__close(&e);
 	close(fd);
 	if (!err)
-		err = t->cnt ? convert(t, kernel_text.addr - text, out) : -ENOENT;
+		err = t->cnt ? convert(t, kernel_text.addr - text, out) : -ENODATA;
 	pa_elfsyms__free(t);
 	return err;
 }

@@ -291,6 +291,13 @@ def test_kernel_that_has_both_texts(tool, make, tmp_path, text, start, first):
     assert fold(tool, data, "--vmlinux", both).ok().out == "app;outer;inner 1\n"
 
 
+def test_kernel_without_its_text(tool, make, vmlinux, tmp_path):
+    data = kernel_data(make, tmp_path, text="_stext")
+    result = fold(tool, data, "--vmlinux", vmlinux).ok()
+    assert result.out == "app;[[kernel.kallsyms]];[[kernel.kallsyms]] 1\n"
+    assert "or no _stext, in its symbol table" in result.err
+
+
 @pytest.mark.parametrize("name", ["kallsyms", "vmlinux"])
 def test_kernel_by_build_id(tool, make, vmlinux, tmp_path, name):
     notes = subprocess.run(["readelf", "-n", vmlinux], capture_output=True, text=True).stdout

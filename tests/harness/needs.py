@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+from harness import run
+
 
 def live_missing():
     """Why live tests can't run here, or None."""
@@ -96,6 +98,11 @@ def cpus(count):
     have = len(os.sched_getaffinity(0))
     if have < count:
         pytest.skip(f"needs {count} CPUs, {have} are allowed")
+
+
+def is_emulated():
+    """Is this one of the guests of make check-vm?"""
+    return run.PATIENCE > 1
 
 
 def hardware_cycles():

@@ -109,8 +109,8 @@ def test_what_a_program_waits_for(offcpu, workload, tmp_path, unwind):
         truth = {name: ns for name, ns in truth.items() if name in ("wait_futex", "wait_disk")
                  and sums[name]}
     for site, ns in truth.items():
-        work = 0.1 if site == "wait_disk" else 0.03  # on the CPU, which a file system needs
-        assert sums[site] == pytest.approx(ns, rel=work, abs=2e6), (site, sums, truth)
+        apart = 0.05 if site == "wait_disk" else 0.03
+        assert sums[site] == pytest.approx(ns, rel=apart, abs=2e6), (site, sums, truth)
         expected = "io" if site in ("wait_child", "wait_disk") else "blocked"
         share = 0.5 if site == "wait_child" else 0.95
         assert reasons[site][expected] >= share * sums[site] * 0.9, (site, reasons)

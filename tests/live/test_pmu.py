@@ -181,7 +181,7 @@ def test_pipe(metrics):
 
 def test_a_slice_without_end(agent, spawn, workload, tmp_path):
     """One that runs all the time may have no switch: its time is there, and said to be cut."""
-    program = spawn([workload("switcher"), "--mode", "spin", "--seconds", "600"])
+    program = spawn([workload("switcher"), "--mode", "spin", "--seconds", str(60 * run.PATIENCE)])
     os.sched_setscheduler(program.pid, os.SCHED_FIFO, os.sched_param(1))
     time.sleep(0.2)
     result = run.run([agent, "-q", "--pmu", "--pid", str(program.pid), "--pmu-format", "json",
@@ -264,8 +264,11 @@ def check_quantiles(dist, values):
         width = bucket[1] - bucket[0] + 1
         # a few values more or less at one end move the rank
         near = [rank(values, min(1, max(0, share + move))) for move in (-0.005, 0.005)]
-        assert near[0] - width - SKEW_NS <= ours <= near[1] + width + SKEW_NS, (name, near, ours)
-    assert dist["mean_ns"] == pytest.approx(sum(values) / len(values), rel=0.02, abs=SKEW_NS)
+        low = max(near[0] - SKEW_NS, near[0] / 4)
+        assert low - width <= ours <= near[1] + width + SKEW_NS, (name, near, ours)
+    mean = sum(values) / len(values)
+    assert dist["mean_ns"] == pytest.approx(mean, rel=0.02, abs=SKEW_NS)
+    assert dist["mean_ns"] > mean / 4
 
 
 @pytest.mark.parametrize("mode", ["sleep", "share", "yield"])
@@ -550,7 +553,7 @@ def test_counters(metrics):
         assert found.ipc is None and found.switches > 0
         return
     assert counters["cycles"]["value"] > 1e7
-    if counters["instructions"]["value"] is None:  # QEMU counts them with -icount only
+    if needs.is_emulated() and counters["instructions"]["value"] is None:  # without -icount
         assert found.ipc is None
     else:
         assert 0.05 < found.ipc < 8
@@ -586,7 +589,7 @@ def test_instructions_of_a_known_loop(agent, workload, tmp_path):
                             timeout=300).ok())
     with open("/proc/cmdline", encoding="ascii") as file:
         icount = re.search(r"\bpa_icount=(\d+)", file.read())
-    if found.counters["instructions"]["value"] is None and not icount:
+    if found.counters["instructions"]["value"] is None and not icount and needs.is_emulated():
         pytest.skip(f"no count of instructions: {found.counters['instructions']['why']}")
     assert found.counters["instructions"]["value"] == pytest.approx(1e9, rel=0.02)
     if not icount:  # a real CPU
