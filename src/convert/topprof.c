@@ -48,9 +48,12 @@ static uint64_t bias_of(const struct mapping *m)
 	return m->info->kind == PA_IMAGE_FILE && !m->start && m->limit ? CODE_AT_START : 0;
 }
 
-/* A location that another frame (a return address, another session's) may have too. */
+/* A location that another frame (a return address, another session's) may have too. What is inlined
+ * at an address is not what is inlined at the call before it, so lines tell them apart. */
 struct location {
-	uint64_t address, function_id, id;
+	uint64_t address, id;
+	const struct pprof_line *lines;
+	uint32_t line_cnt;
 	uint32_t mapping; /* index + 1; 0: none */
 };
 
@@ -323,24 +326,33 @@ static uint32_t function_of_line(struct builder *b, const struct pa_line *line, 
 	return get_function(b, &f);
 }
 
-/* A location with an address, once. Its outermost function tells it from others there. */
+static bool is_same_location(const struct location *a, const struct location *b)
+{
+	return a->address == b->address && a->mapping == b->mapping && a->line_cnt == b->line_cnt &&
+	       !memcmp(a->lines, b->lines, a->line_cnt * sizeof(*a->lines));
+}
+
+/* A location with an address, once. */
 static int put_location(struct builder *b, uint32_t mapping, uint64_t address,
 			const struct pprof_line *lines, size_t cnt, uint32_t *out)
 {
-	struct location location = {address, lines[cnt - 1].function_id, 0, mapping};
-	uint64_t hash = pa_mix(b->seed ^ address, (uint64_t)mapping << 32 ^ location.function_id);
+	struct location location = {address, 0, lines, (uint32_t)cnt, mapping};
+	uint64_t hash = pa_mix(pa_hash_words(lines, cnt * sizeof(*lines) / 8, b->seed) ^ address,
+			       b->seed ^ mapping);
 	uint32_t pos = pa_index__start(&b->location_table, hash), i;
+	struct pprof_line *copy;
 	int err;
 
 	while ((i = pa_index__next(&b->location_table, hash, &pos)) != PA_NONE) {
-		const struct location *l = &b->locations[i];
-
-		if (l->address == address && l->mapping == mapping &&
-		    l->function_id == location.function_id) {
-			*out = l->id;
+		if (is_same_location(&b->locations[i], &location)) {
+			*out = b->locations[i].id;
 			return 0;
 		}
 	}
+	copy = pa_pool__alloc(&b->pool, cnt * sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	location.lines = memcpy(copy, lines, cnt * sizeof(*copy));
 	err = pprof__add_location(b->profile, mapping ? b->mappings[mapping - 1].id : 0, address,
 				  lines, cnt, &location.id);
 	*out = location.id;

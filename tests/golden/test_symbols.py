@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from harness import run
+from harness import readers, run
 
 SOURCE = "int leaf(int x) { return x * 3 + 1; }\nint main(void) { return leaf(2); }\n"
 KERNEL_TEXT = 0xffffffff9e000000  # where the made-up kernel lay
@@ -218,6 +218,37 @@ def test_debuginfod_without_servers(tool, program):
     result = fold(tool, program, "--debuginfod").ok()
     assert "DEBUGINFOD_URLS is not set" in result.err
     assert run.run([tool("pa2folded"), "--debuginfod=x", program.data]).status == 2
+
+
+CALL = """
+__attribute__((noinline)) void callee(void) { __asm__ volatile("" ::: "memory"); }
+static inline __attribute__((always_inline)) void inlined(void)
+{
+	__asm__ volatile(".globl behind_call; behind_call: nop");
+}
+__attribute__((noinline)) void caller(void) { callee(); inlined(); __asm__ volatile(""); }
+int main(void) { caller(); return 0; }
+"""
+
+
+def test_what_is_inlined_behind_a_call(tool, make, tmp_path):
+    """One address, as a place that was sampled and as where a call returns to."""
+    (tmp_path / "a.c").write_text(CALL)
+    app = tmp_path / "app"
+    subprocess.run(["gcc", "-O2", "-g", "-no-pie", "-o", app, tmp_path / "a.c"], check=True)
+    text = subprocess.run(["nm", app], capture_output=True, text=True, check=True).stdout
+    at = {name: int(addr, 16) for addr, name in re.findall(r"^(\w+) \w (\w+)$", text, re.M)}
+    page = at["caller"] & ~0xfff
+    records = [make.comm(7, 7, "app", 1),
+               make.mmap2(7, page, 0x1000, page - 0x400000, str(app), 2),
+               make.sample(7, 7, 3, [make.USER, at["behind_call"]]),
+               make.sample(7, 7, 4, [make.USER, at["callee"], at["behind_call"]])]
+    data = tmp_path / "perf.data"
+    data.write_bytes(make.perf_data(records, [make.attr(make.SOFTWARE, make.CPU_CLOCK, 99)]))
+    run.run([tool("pa2pprof"), "-o", tmp_path / "out.pb.gz", data]).ok()
+    raw = readers.pprof_raw(tmp_path / "out.pb.gz")
+    assert sorted(raw.frames(sample) for sample in raw.samples) == \
+        [["callee", "caller"], ["inlined", "caller"]]
 
 
 def kernel_data(make, folder, build_id=b"", text="_text", start=KERNEL_TEXT):
