@@ -21,6 +21,7 @@ LONG = "a capture under strace lasts longer, and has more samples"
 LOSSES = "the reader comes late, and the ring has no room meanwhile"
 END = "the capture ends later than was asked for"
 HOG = "the capture starts later than who has the CPU before all others ends"
+WRONG = "Failed: "  # as pytest reports pytest.fail: no second run excuses it
 # Where they fail, it is for the slowness of emulation as a rule. They run all the same, and what is
 # wrong there, rather than missing, fails (pytest.fail).
 TOO_SLOW = {
@@ -98,7 +99,8 @@ def pytest_collection_modifyitems(config, items):
     if os.environ.get("PA_FAILED_IN"):
         with open(os.environ["PA_FAILED_IN"], encoding="utf-8") as file:
             lines = [json.loads(line) for line in file]
-        only = {line["test"] for line in lines if line["outcome"] == "failed"}
+        only = {line["test"] for line in lines
+                if line["outcome"] == "failed" and not line["why"].startswith(WRONG)}
         config.hook.pytest_deselected(items=[i for i in items if i.nodeid not in only])
         items[:] = [i for i in items if i.nodeid in only]
     reasons = known()
