@@ -266,7 +266,7 @@ def test_without_its_first_thread(profile, spawn, workload):
     time.sleep(0.3)
     found = profile("--pid", str(program.pid), "--duration", "1s", "--sample-rate", "999")
     weights = user_weights(found, "orphan_burn", program.pid)
-    assert sum(weights.values()) > 50 and share_from(weights, "clone3") >= 0.99, \
+    assert sum(weights.values()) > 50 and share_from(weights, *THREADS) >= 0.99, \
         Unwound(found).text
 
 
