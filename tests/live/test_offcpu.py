@@ -107,6 +107,7 @@ def check_waits(stacks):
 
 
 @pytest.mark.parametrize("pipe", [False, True])
+@retried
 def test_all_cpus(record, pipe):
     """To the nanosecond what the file's switches make, where none was lost and where some were."""
     recording = record(*ALL_CPUS, "-g", pipe=pipe)
