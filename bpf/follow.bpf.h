@@ -7,6 +7,7 @@
 #define PA_FOLLOW_BPF_H
 
 #include "ids.bpf.h"
+#include "twice.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -8,6 +8,7 @@
 #define PA_HOOKS_BPF_H
 
 #include "ids.bpf.h"
+#include "twice.bpf.h"
 #include "unwind.bpf.h"
 
 static __always_inline struct pa_unwind_seq *pa_seq(__u32 tgid)

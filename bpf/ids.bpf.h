@@ -7,24 +7,6 @@
 
 #include "kernel.h"
 
-/** A program, and a second one that does the same: what is done when something happens must be fit
- *  to be done twice. Programs at functions may be preempted, and those at tracepoints, too, since
- *  Linux 7.2; a kernel leaves a program out for what comes on that CPU meanwhile
- *  (recursion_misses), but not the second one, which then isn't begun yet. */
-#define PA_TWICE(section, name)                                                                    \
-	static __always_inline int name##_body(__u64 *ctx);                                        \
-	SEC(section)                                                                               \
-	int name(__u64 *ctx)                                                                       \
-	{                                                                                          \
-		return name##_body(ctx);                                                           \
-	}                                                                                          \
-	SEC(section)                                                                               \
-	int name##_again(__u64 *ctx)                                                               \
-	{                                                                                          \
-		return name##_body(ctx);                                                           \
-	}                                                                                          \
-	static __always_inline int name##_body(__u64 *ctx)
-
 const volatile bool use_pidns; /* report ids of the agent's own pid namespace: */
 const volatile __u64 pidns_dev, pidns_ino;
 

@@ -13,6 +13,7 @@
 #include "follow.bpf.h"
 #include "stack.bpf.h"
 #include "switch.bpf.h"
+#include "twice.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 

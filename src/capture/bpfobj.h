@@ -38,7 +38,7 @@ struct pa_bpf_host {
 };
 struct pa_bpf_host pa_bpf_host__read(void);
 
-/** Load what PA_TWICE (bpf/ids.bpf.h) made, or not. */
+/** Load what PA_TWICE (bpf/twice.bpf.h) made, or not. */
 #define PA_BPFOBJ_LOAD_BOTH(skel, name, is_wanted)                                                 \
 	do {                                                                                       \
 		bpf_program__set_autoload((skel)->progs.name, is_wanted);                          \
